@@ -1,0 +1,65 @@
+# make test   all tests, those with a real guest too (the first run builds the guest image: minutes)
+# make unit   the tests that need no guest
+# make check  linters, types, layers, dependencies
+# make bench  figures into bench/results.json
+# make docs   writes the generated parts of docs/
+# make screenshots REPORT=.../report.json  makes the pictures in docs/img
+# make image  builds the default guest image
+# make lock   renews both lock files
+# make clean  removes caches and the environment (guest images stay: ./malkoha image remove)
+# Each target installs what is missing first.
+
+.PHONY: help setup test unit check format bench docs screenshots image lock clean
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+setup:
+	@sh scripts/setup.sh dev </dev/null
+
+test: setup
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage report --format=total | sed 's/^/branch coverage: /; s/$$/ %/'
+
+unit: setup
+	$(BIN)/python -m pytest -m 'not live' $(ARGS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src/malkoha tests $(wildcard bench/*.py)
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m bench $(ARGS)
+
+docs: setup
+	$(BIN)/python -c 'from malkoha.config import markdown; print(markdown(), end="")' >docs/settings.md
+	$(BIN)/python -c 'from malkoha.trace.syscalls import markdown; print(markdown(), end="")' >docs/syscalls.md
+
+# REPORT names the report.json of a real analysis
+screenshots: setup
+	$(BIN)/python -m docs.screenshots $(REPORT)
+
+image: setup
+	$(BIN)/malkoha image build $(ARGS)
+
+# Universal resolution: one file with hashes serves every supported Python. No address of an index is written.
+UV := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --quiet
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(UV) pyproject.toml -o requirements.lock
+	$(UV) pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.* build dist *.egg-info
+	rm -rf .venv .venv-run-* .venv-dev-* .venv.new-* .venv.lock
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

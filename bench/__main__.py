@@ -1,0 +1,104 @@
+"""Measure and write bench/results.json: ``python -m bench [--runs N]``.
+
+Everything is measured through the command line that users have, on the armed snapshot of the default image, which is
+made first when there is none. Each figure is the median of its runs; the ratios compare figures of the same session.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results.json"
+COMMAND = [sys.executable, "-m", "malkoha.cli"]
+FLOOD_CALLS = 400_000
+
+
+def analyze(sample: Path, *more: str) -> tuple[dict[str, Any], float]:
+    """Run one analysis; return its report and how long the command took, in seconds."""
+    started = time.monotonic()
+    done = subprocess.run([*COMMAND, "analyze", "--json", *more, "--", str(sample)], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout), time.monotonic() - started
+
+
+def median(values: list[float]) -> float:
+    return round(statistics.median(values), 3)
+
+
+def figure(value: float, unit: str, against: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "against": against}
+
+
+def helloworld(runs: int) -> dict[str, Any]:
+    """Time the whole of the ordinary case, stage by stage."""
+    timings: dict[str, list[float]] = {}
+    for _ in range(runs):
+        report, took = analyze(ROOT / "samples" / "helloworld.sh")
+        timings.setdefault("command_s", []).append(took)
+        for name, value in report["malkoha"]["timings"].items():
+            if value is not None:
+                timings.setdefault(name, []).append(value)
+    return {
+        f"helloworld.{name}": figure(median(values), "s", f"samples/helloworld.sh, {runs} runs")
+        for name, values in sorted(timings.items())
+    }
+
+
+def flood(runs: int) -> dict[str, Any]:
+    """Time 400,000 calls made as fast as the guest can, by dd's own clock."""
+    seconds, lost, events = [], 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        sample = Path(folder) / "flood.sh"
+        sample.write_text("#!/bin/sh\nexec dd if=/dev/zero of=/dev/null bs=1 count=200000\n")
+        for _ in range(runs):
+            report, _ = analyze(sample)
+            said = report["malkoha"]["output"]["stderr"]
+            found = re.search(r"copied, ([0-9.]+) s", said)
+            if found:
+                seconds.append(float(found[1]))
+            lost += report["malkoha"]["trace"]["lost"]
+            events = report["malkoha"]["trace"]["events"]
+    what = f"dd bs=1 count=200000 in the guest, {runs} runs"
+    taken = median(seconds)
+    return {
+        "flood.seconds": figure(taken, "s", what),
+        "flood.calls_per_second": figure(round(FLOOD_CALLS / taken), "1/s", what),
+        "flood.events": figure(events, "events", what),
+        "flood.lost": figure(lost, "events", what),
+    }
+
+
+def start(runs: int) -> dict[str, Any]:
+    """Time the start of the command line itself."""
+    values = []
+    for _ in range(runs):
+        started = time.monotonic()
+        subprocess.run([*COMMAND, "--help"], check=True, stdout=subprocess.DEVNULL)
+        values.append(time.monotonic() - started)
+    return {"start.help_s": figure(median(values), "s", f"malkoha --help, {runs} runs")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    analyze(ROOT / "samples" / "helloworld.sh")
+    figures = {**start(runs), **helloworld(runs), **flood(runs)}
+    host = {"machine": platform.machine(), "system": platform.release(), "python": platform.python_version()}
+    RESULTS.write_text(json.dumps({"host": host, "figures": figures}, indent=1) + "\n")
+    for name, entry in figures.items():
+        print(f"{name:28} {entry['value']:>12} {entry['unit']:6} {entry['against']}")
+
+
+if __name__ == "__main__":
+    main()

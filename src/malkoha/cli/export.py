@@ -1,0 +1,91 @@
+"""``malkoha export``: an analysis in another format."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+
+import typer
+
+from malkoha.cli import finding, terminal
+
+if TYPE_CHECKING:
+    from malkoha.store import Store
+
+
+class Format(StrEnum):
+    """What can be written."""
+
+    STAP = "stap"
+    JSON = "json"
+    HTML = "html"
+
+
+def export(
+    analysis: finding.Analysis = "last",
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="stap: lines in Cuckoo's grammar; json, html: the reports.")
+    ] = Format.JSON,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write.", metavar="FILE", show_default="standard output"),
+    ] = None,
+    debug: terminal.Debug = False,
+) -> None:
+    """Write an analysis in another format.
+
+    \b
+    Examples:
+      malkoha export 12 --format stap -o all.stap
+      malkoha export last --format json | jq .info
+    """
+    home, _ = terminal.surroundings()
+    store = finding.find(home, analysis)
+    with _target(output) as target:
+        WRITERS[form](store, target)
+
+
+def _stap(store: Store, target: BinaryIO) -> None:
+    from malkoha.trace import stap
+    from malkoha.trace.store import Trace
+
+    trace = Trace(finding.need(store.events, "events", finding.no_events(store)))
+    text = io.TextIOWrapper(target, encoding="ascii", errors="backslashreplace", newline="\n")
+    try:
+        stap.write((row.event for row in trace.rows(text=True)), text)
+    finally:
+        text.detach()
+
+
+def _copy(path: Path, store: Store, target: BinaryIO) -> None:
+    with finding.need(path, "report", finding.no_events(store)).open("rb") as source:
+        shutil.copyfileobj(source, target)
+
+
+WRITERS: dict[Format, Callable[[Store, BinaryIO], None]] = {
+    Format.STAP: _stap,
+    Format.JSON: lambda store, target: _copy(store.report_json, store, target),
+    Format.HTML: lambda store, target: _copy(store.report_html, store, target),
+}
+
+
+@contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    """Yield what is written to; a file appears under its name when it is whole."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as target:
+            yield target
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

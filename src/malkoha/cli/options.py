@@ -1,0 +1,73 @@
+"""The options that say how a sample is run, shared by ``analyze`` and ``submit``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from malkoha.errors import SubmitError
+
+if TYPE_CHECKING:
+    from malkoha.config import Settings
+    from malkoha.model.task import Options
+    from malkoha.store import Home
+
+Timeout = Annotated[
+    float | None, typer.Option(help="Longest run, in seconds.", metavar="S", show_default="120, a setting")
+]
+Package = Annotated[str | None, typer.Option(help="How to start it.", metavar="NAME", show_default="the one that fits")]
+Arguments = Annotated[str, typer.Option(help="Its command-line arguments, split like a shell does.", metavar="TEXT")]
+Option = Annotated[list[str] | None, typer.Option(help="An option for the package; repeatable.", metavar="KEY=VALUE")]
+User = Annotated[str, typer.Option(help="The user of the guest that runs it.", metavar="NAME")]
+Network = Annotated[str, typer.Option(help="What network it gets; none is the only mode yet.", metavar="MODE")]
+Engine = Annotated[str, typer.Option(help="The tracer: tracepoint or kprobe.", metavar="NAME")]
+Image = Annotated[str, typer.Option(help="The guest image.", metavar="NAME")]
+
+
+def build(
+    settings: Settings,
+    timeout: float | None,
+    package: str | None,
+    arguments: str,
+    pairs: list[str] | None,
+    user: str,
+    network: str,
+    engine: str,
+    image: str,
+) -> Options:
+    """Return checked options; raise SubmitError for what cannot be right."""
+    from malkoha import submit
+    from malkoha.model.task import Options
+
+    chosen = Options(
+        timeout_s=settings.analysis.timeout_s if timeout is None else timeout,
+        package=package,
+        arguments=arguments,
+        user=user,
+        network=network,
+        engine=cast("Literal['tracepoint', 'kprobe']", engine),
+        image=image,
+        extra=dict(_pair(pair) for pair in pairs or []),
+    )
+    submit.check(chosen)
+    return chosen
+
+
+def need_image(home: Home, name: str) -> None:
+    """Raise SubmitError unless the image exists; the default one is built when it is first needed."""
+    if name == "default":
+        return
+    from malkoha.machinery import image
+
+    known = [each.name for each in image.list_images(home)]
+    if name not in known:
+        mend = f"there are: {', '.join(known)}" if known else f"malkoha image build --name {name}"
+        raise SubmitError(f"there is no image {name!r}", "", mend)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise SubmitError(f"the option {text!r} has no value", "", "write --option KEY=VALUE")
+    return key, value

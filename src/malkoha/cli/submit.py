@@ -1,0 +1,56 @@
+"""``malkoha submit``: put samples into the queue."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from malkoha.cli import options, terminal
+from malkoha.cli.options import Arguments, Engine, Image, Network, Option, Package, Timeout, User
+
+
+def submit(
+    targets: Annotated[list[str], typer.Argument(help="The files to analyse.", metavar="TARGET...")],
+    timeout: Timeout = None,
+    package: Package = None,
+    arguments: Arguments = "",
+    option: Option = None,
+    user: User = "root",
+    network: Network = "none",
+    engine: Engine = "tracepoint",
+    image: Image = "default",
+    priority: Annotated[int, typer.Option(help="Higher ones run first.", min=1, max=100)] = 1,
+    debug: terminal.Debug = False,
+) -> None:
+    """Put samples into the queue.
+
+    The numbers of their tasks are printed, `malkoha run` runs them. A target that is refused does not keep the
+    others out; the exit status is then 2.
+
+    \b
+    Examples:
+      malkoha submit ./a ./b ./c
+      malkoha submit --priority 5 --timeout 60 ./urgent
+    """
+    from malkoha import submit as submission
+    from malkoha.errors import SubmitError
+    from malkoha.tasks import Tasks
+
+    home, settings = terminal.surroundings()
+    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image)
+    options.need_image(home, chosen.image)
+    refused = 0
+    with Tasks(home) as tasks:
+        for target in targets:
+            try:
+                task = submission.submit(home, settings, os.fsencode(target), chosen, priority=priority)
+            except SubmitError as error:
+                terminal.error(str(error))
+                refused += 1
+                continue
+            tasks.add(task)
+            print(task.id)
+    if refused:
+        raise typer.Exit(2)

@@ -1,0 +1,1 @@
+"""The tracer that runs in the guest's kernel: its source, and what puts it together."""

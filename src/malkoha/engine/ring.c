@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The ring in guest memory through which records leave the guest. The host maps the same memory, so a record is out
+ * of the guest's reach as soon as it has been read there, and no device or process in the guest takes part.
+ * Layout: docs/ARCHITECTURE.md, "Records"; the reader is trace/ring.py.
+ */
+#include <linux/types.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/io.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
+#include <linux/timekeeping.h>
+#include <linux/percpu.h>
+#include <linux/uaccess.h>
+
+#define RING_MAGIC 0x31676e69726b6c6dULL
+#define RING_CHUNK_ORDER 10
+#define RING_CHUNK_SIZE (PAGE_SIZE << RING_CHUNK_ORDER)
+#define RING_MAX_CHUNKS 16
+#define RING_WAIT_NS (5ULL * NSEC_PER_SEC)
+#define SCRATCH_ORDER 6
+#define SCRATCH_SIZE (PAGE_SIZE << SCRATCH_ORDER)
+#define TID_LIMIT (4UL << 20)
+#define BITMAP_ORDER 7
+
+enum { REC_PAD = 0, REC_CLOCK = 1, REC_ENTER = 2, REC_EXIT = 3, REC_FORK = 4, REC_EXEC = 5, REC_TASKEXIT = 6,
+       REC_TEXT = 7, REC_SIGNAL = 8 };
+
+struct ring_header {
+	u64 magic;
+	u64 chunks;
+	u64 chunk_size;
+	u64 head;		/* bytes ever written; ours */
+	u64 tail;		/* bytes ever read; the host's */
+	u64 lost;		/* records dropped because the host did not read for RING_WAIT_NS */
+	u64 seq;
+	u64 live;		/* traced tasks that exist now */
+	u64 started;		/* set by the first traced fork */
+	u64 skipped;		/* probes that SystemTap itself could not run */
+	u64 chunk_physical[RING_MAX_CHUNKS];
+};
+
+struct rec_head {
+	u32 size;		/* whole record, a multiple of 8 */
+	u16 type;
+	u16 flags;
+	u64 seq;
+	u64 ns;			/* CLOCK_MONOTONIC */
+	s32 tid;
+	s32 pid;
+};
+
+struct blob_head {
+	u8 arg;
+	u8 status;		/* 0 whole, 1 cut, 2 not readable */
+	u16 part;
+	u32 stored;		/* bytes that follow, padded to 8 */
+	u64 total;		/* bytes (or strings) that there were */
+};
+
+struct scratch {
+	u32 used;
+	u32 capacity;
+	char *data;
+};
+
+static struct ring_header *ring;
+static char *ring_chunk[RING_MAX_CHUNKS];
+static u64 ring_size;
+static DEFINE_SPINLOCK(ring_lock);
+static DEFINE_PER_CPU(struct scratch, scratches);
+static unsigned long *traced_tids;
+
+/* One page run for each chunk: the ring needs no virtually contiguous memory, records never cross a chunk's end. The
+ * probe that calls this may not sleep, hence GFP_ATOMIC. */
+static u64 ring_create(void)
+{
+	int i, cpu;
+
+	traced_tids = (unsigned long *)__get_free_pages(GFP_ATOMIC | __GFP_ZERO, BITMAP_ORDER);
+	ring = (struct ring_header *)get_zeroed_page(GFP_ATOMIC);
+	if (!ring || !traced_tids)
+		return 0;
+	for_each_possible_cpu(cpu) {
+		struct scratch *s = per_cpu_ptr(&scratches, cpu);
+
+		s->data = (char *)__get_free_pages(GFP_ATOMIC, SCRATCH_ORDER);
+		s->capacity = SCRATCH_SIZE;
+		if (!s->data)
+			return 0;
+	}
+	for (i = 0; i < RING_CHUNKS; i++) {
+		ring_chunk[i] = (char *)__get_free_pages(GFP_ATOMIC | __GFP_NOWARN, RING_CHUNK_ORDER);
+		if (!ring_chunk[i])
+			break;
+		ring->chunk_physical[i] = virt_to_phys(ring_chunk[i]);
+	}
+	if (i < 2)
+		return 0;
+	ring->chunks = i;
+	ring->chunk_size = RING_CHUNK_SIZE;
+	ring_size = i * RING_CHUNK_SIZE;
+	smp_store_release(&ring->magic, RING_MAGIC);
+	/*
+	 * Without a reference rmmod could end the trace, and with one rmmod -f still could: this kernel has
+	 * CONFIG_MODULE_FORCE_UNLOAD. What is not live yet is not unloaded, forced or not (delete_module(2), EBUSY).
+	 */
+	__module_get(THIS_MODULE);
+	WRITE_ONCE(THIS_MODULE->state, MODULE_STATE_COMING);
+	return virt_to_phys(ring);
+}
+
+static char *ring_at(u64 position)
+{
+	u64 offset = position % ring_size;
+
+	return ring_chunk[offset / RING_CHUNK_SIZE] + offset % RING_CHUNK_SIZE;
+}
+
+static bool ring_wait(u64 need)
+{
+	u64 deadline = 0;
+
+	while (ring->head + need - READ_ONCE(ring->tail) > ring_size) {
+		u64 now = ktime_get_mono_fast_ns();
+
+		if (!deadline)
+			deadline = now + RING_WAIT_NS;
+		else if (now > deadline)
+			return false;
+		cpu_relax();
+	}
+	return true;
+}
+
+/* Called with preemption off, in task context only. The sequence number and the time are given under the lock, so
+ * that both grow in the order of the records. */
+static void ring_put(struct rec_head *rec)
+{
+	u64 room, need;
+
+	rec->tid = current->pid;
+	rec->pid = current->tgid;
+	spin_lock(&ring_lock);
+	room = RING_CHUNK_SIZE - ring->head % RING_CHUNK_SIZE;
+	need = rec->size <= room ? rec->size : room + rec->size;
+	if (!ring_wait(need)) {
+		ring->lost++;
+		ring->seq++;
+		spin_unlock(&ring_lock);
+		return;
+	}
+	if (rec->size > room) {
+		struct rec_head *pad = (struct rec_head *)ring_at(ring->head);
+
+		pad->size = room;	/* sizes are multiples of 8: at least these 8 bytes fit */
+		pad->type = REC_PAD;
+		pad->flags = 0;
+		smp_store_release(&ring->head, ring->head + room);
+	}
+	rec->seq = ring->seq++;
+	rec->ns = ktime_get_mono_fast_ns();
+	memcpy(ring_at(ring->head), rec, rec->size);
+	smp_store_release(&ring->head, ring->head + rec->size);
+	spin_unlock(&ring_lock);
+}
+
+static void *rec_begin(u16 type, u16 flags, u32 size)
+{
+	struct scratch *s = this_cpu_ptr(&scratches);
+	struct rec_head *rec = (struct rec_head *)s->data;
+
+	s->used = size;
+	memset(rec, 0, size);
+	rec->type = type;
+	rec->flags = flags;
+	return rec;
+}
+
+static void rec_end(void)
+{
+	struct scratch *s = this_cpu_ptr(&scratches);
+	struct rec_head *rec = (struct rec_head *)s->data;
+
+	rec->size = s->used;
+	ring_put(rec);
+}
+
+/* Reserve a blob of at most `limit` bytes; the caller fills blob_data() and says with blob_end() what it used. */
+static struct blob_head *blob_begin(u8 arg, u16 part, u32 limit)
+{
+	struct scratch *s = this_cpu_ptr(&scratches);
+	struct blob_head *blob = (struct blob_head *)(s->data + s->used);
+
+	if (s->used + sizeof(*blob) + limit + 8 > s->capacity)
+		return NULL;
+	blob->arg = arg;
+	blob->part = part;
+	blob->status = 0;
+	blob->stored = 0;
+	blob->total = 0;
+	return blob;
+}
+
+static char *blob_data(struct blob_head *blob)
+{
+	return (char *)(blob + 1);
+}
+
+static void blob_end(struct blob_head *blob, u32 stored, u64 total, u8 status)
+{
+	struct scratch *s = this_cpu_ptr(&scratches);
+	u32 padded = (stored + 7) & ~7U;
+
+	blob->stored = stored;
+	blob->total = total;
+	blob->status = status;
+	memset(blob_data(blob) + stored, 0, padded - stored);
+	s->used += sizeof(*blob) + padded;
+}
+
+static void blob_copy(u8 arg, u16 part, const void *data, u32 size)
+{
+	struct blob_head *blob = blob_begin(arg, part, size);
+
+	if (!blob)
+		return;
+	memcpy(blob_data(blob), data, size);
+	blob_end(blob, size, size, 0);
+}
+
+static bool is_traced(void)
+{
+	return current->pid < TID_LIMIT && test_bit(current->pid, traced_tids);
+}

@@ -1,0 +1,304 @@
+"""report.json: Cuckoo's keys and shapes, and what malkoha adds under ``malkoha`` and in documented extra fields.
+
+docs/report.schema.json is made from these structs. Times are seconds since the epoch (UTC) as floats, as in Cuckoo's
+own reports. Lists are bounded; ``malkoha.omitted`` says what was left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from malkoha.model.task import Timings
+
+Level = Literal["clean", "suspicious", "malicious"]
+
+
+class MachineInfo(msgspec.Struct, kw_only=True):
+    """The machine as Cuckoo describes it."""
+
+    name: str = ""
+    label: str = ""
+    manager: str = "QEMU"
+    status: str = "stopped"
+    started_on: str = ""
+    shutdown_on: str = ""
+
+
+class Info(msgspec.Struct, kw_only=True):
+    """What was run, when and how."""
+
+    version: str
+    added: float
+    started: float
+    ended: float
+    duration: float
+    id: int
+    category: str
+    custom: str = ""
+    owner: str = ""
+    machine: MachineInfo
+    package: str
+    platform: str = "linux"
+    options: str = ""
+    route: str = "none"
+    score: float = 0.0
+
+
+class File(msgspec.Struct, kw_only=True):
+    """Facts about one file, told without running it."""
+
+    name: str
+    path: str
+    size: int
+    crc32: str
+    md5: str
+    sha1: str
+    sha256: str
+    sha512: str
+    ssdeep: str | None
+    type: str
+    yara: list[dict[str, Any]] = []
+    urls: list[str] = []
+
+
+class Target(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What was analysed: a file or a URL."""
+
+    category: Literal["file", "url"]
+    file: File | None = None
+    url: str | None = None
+
+
+class Call(msgspec.Struct, kw_only=True):
+    """One system call as Cuckoo shows it; argument_names, tid, seq, duration and category are malkoha's."""
+
+    type: Literal["apicall"] = "apicall"
+    seq: int
+    time: float
+    duration: float | None = None
+    process_name: str
+    pid: int
+    tid: int
+    instruction_pointer: str
+    api: str
+    category: str
+    arguments: dict[str, Any]
+    """p0, p1, ... -> text, list or dict of texts."""
+    argument_names: list[str]
+    """Man-page names in the same order; empty for a call that is not in the table."""
+    return_value: str
+    status: str
+    """Errno by name, empty when the call did not fail."""
+    raw: str
+
+
+class ImageInfo(msgspec.Struct, kw_only=True):
+    """One program that a process has run."""
+
+    time: float
+    path: str
+    command_line: str
+    cwd: str = ""
+
+
+class ProcessInfo(msgspec.Struct, kw_only=True):
+    """One process with its first calls; fields from ``tids`` on are malkoha's."""
+
+    type: Literal["process"] = "process"
+    pid: int
+    ppid: int
+    process_name: str
+    command_line: str
+    first_seen: float
+    calls: list[Call]
+    key: int
+    """Names the process within the trace, as the column ``process`` of events.parquet does; pids are reused."""
+    parent: int | None
+    exe: str
+    tids: list[int]
+    threads: int
+    images: list[ImageInfo]
+    names: list[str]
+    """Every comm that the process bore, in order."""
+    ended: float | None
+    exit_code: int | None
+    exit_signal: int | None
+    calls_total: int
+    """How many calls it made; ``calls`` holds the first of them."""
+
+
+class Generic(msgspec.Struct, kw_only=True):
+    """Cuckoo's short form of a process, with what it touched."""
+
+    pid: int
+    ppid: int
+    process_name: str
+    process_path: str | None
+    first_seen: float
+    summary: dict[str, list[Any]]
+
+
+class TreeNode(msgspec.Struct, kw_only=True):
+    """A process and what it made."""
+
+    pid: int
+    ppid: int
+    process_name: str
+    command_line: str
+    first_seen: float
+    track: bool = True
+    children: list[TreeNode]
+    key: int
+    """The same key as in ``processes``."""
+
+
+class Behavior(msgspec.Struct, kw_only=True):
+    """What the sample did."""
+
+    generic: list[Generic] = []
+    processtree: list[TreeNode] = []
+    summary: dict[str, list[Any]] = {}
+    apistats: dict[str, dict[str, int]] = {}
+    """pid -> name of the call -> how often; processes that shared a pid are added up."""
+    processes: list[ProcessInfo] = []
+
+
+class Network(msgspec.Struct, kw_only=True):
+    """What went over the wire; empty without a network."""
+
+    hosts: list[Any] = []
+    domains: list[Any] = []
+    tcp: list[Any] = []
+    udp: list[Any] = []
+    icmp: list[Any] = []
+    http: list[Any] = []
+    tls: list[Any] = []
+    dns: list[Any] = []
+    smtp: list[Any] = []
+    irc: list[Any] = []
+    dns_servers: list[Any] = []
+    dead_hosts: list[Any] = []
+    http_ex: list[Any] = []
+    https_ex: list[Any] = []
+    pcap_sha256: str | None = None
+
+
+class Mark(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One piece of evidence: a call, an indicator, or a remark."""
+
+    type: Literal["call", "ioc", "generic"]
+    pid: int | None = None
+    cid: int | None = None
+    """Number of the call among those of its process, counted from 0; it indexes ``calls`` where it is not cut off."""
+    key: int | None = None
+    call: Call | None = None
+    category: str | None = None
+    ioc: str | None = None
+    description: str | None = None
+
+
+class Match(msgspec.Struct, kw_only=True):
+    """A signature that applied."""
+
+    name: str
+    description: str
+    severity: int
+    """1 (worth a look) to 5 (malicious on its own)."""
+    ttp: dict[str, str]
+    """ATT&CK id -> its name."""
+    families: list[str] = []
+    references: list[str] = []
+    marks: list[Mark]
+    """At most 50."""
+    markcount: int
+
+
+class Debug(msgspec.Struct, kw_only=True):
+    """Logs of the run."""
+
+    log: list[str] = []
+    action: list[str] = []
+    dbgview: list[str] = []
+    errors: list[str] = []
+    cuckoo: list[str] = []
+
+
+class TraceInfo(msgspec.Struct, kw_only=True):
+    """How complete the trace is."""
+
+    engine: str
+    events: int
+    lost: int
+    bytes: int
+    ended: str
+    not_understood: int = 0
+    """Lines or records that could not be understood; they stand raw in events.parquet."""
+
+
+class MachineFacts(msgspec.Struct, kw_only=True):
+    """Where the sample ran."""
+
+    image: str
+    accelerator: str
+    architecture: str
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """What malkoha makes of it; docs/report.md explains the score."""
+
+    score: float
+    level: Level
+    why: list[str]
+
+
+class Output(msgspec.Struct, kw_only=True):
+    """The beginning of what the sample printed."""
+
+    stdout: str = ""
+    stderr: str = ""
+    stdout_bytes: int = 0
+    stderr_bytes: int = 0
+
+
+class Own(msgspec.Struct, kw_only=True):
+    """What malkoha adds to Cuckoo's keys."""
+
+    version: str
+    trace: TraceInfo
+    timings: Timings
+    machine: MachineFacts
+    verdict: Verdict
+    command: list[str] = []
+    exit_status: int | None = None
+    output: Output
+    processes_total: int = 0
+    calls_total: int = 0
+    omitted: dict[str, int] = {}
+    """What was left out to keep the report small -> how much of it."""
+    errors: list[str] = []
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The whole of report.json."""
+
+    info: Info
+    metadata: dict[str, Any] = {}
+    target: Target
+    static: dict[str, Any] = {}
+    strings: list[str] = []
+    behavior: Behavior
+    network: Network
+    dropped: list[dict[str, Any]] = []
+    buffer: list[Any] = []
+    extracted: list[Any] = []
+    procmemory: list[Any] = []
+    memory: dict[str, Any] = {}
+    screenshots: list[dict[str, Any]] = []
+    signatures: list[Match] = []
+    debug: Debug
+    virustotal: dict[str, Any] = {}
+    suricata: dict[str, Any] = {}
+    misp: dict[str, Any] = {}
+    malkoha: Own

@@ -1,0 +1,106 @@
+"""What a user asks for (Sample, Options, Task) and what a run was (Run): the contents of task.json and run.json."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Status(StrEnum):
+    """State of a task; the values are those of Cuckoo 2's REST interface."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    REPORTED = "reported"
+    RECOVERED = "recovered"
+    FAILED_ANALYSIS = "failed_analysis"
+    FAILED_PROCESSING = "failed_processing"
+    FAILED_REPORTING = "failed_reporting"
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One file to be analysed; its bytes lie under ``store.sample``, never under a name of its own choosing."""
+
+    name: bytes
+    """File name as given (any bytes except NUL and slash), as it will be called in the guest."""
+    size: int
+    sha256: str
+    type: str
+    """Description by libmagic, e.g. ``ELF 64-bit LSB executable, x86-64``."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run a sample."""
+
+    timeout_s: float = 120.0
+    package: str | None = None
+    """How to start it; None means: the package that fits."""
+    arguments: str = ""
+    """Command-line arguments, split like a shell would (shlex)."""
+    user: str = "root"
+    network: str = "none"
+    engine: Literal["tracepoint", "kprobe"] = "tracepoint"
+    image: str = "default"
+    extra: dict[str, str] = {}
+    """``--option K=V`` pairs for packages and processing modules."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One request for one analysis; its id names the analysis folder."""
+
+    id: int
+    category: Literal["file", "url"] = "file"
+    target: str
+    """Path or URL as the user gave it, undecodable bytes as surrogate escapes are shown with backslashes."""
+    sample: Sample | None
+    options: Options
+    priority: int = 1
+    status: Status = Status.PENDING
+    added_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    error: str = ""
+    """The one line that says why the task failed."""
+
+
+class Timings(msgspec.Struct, kw_only=True):
+    """Durations in seconds; None where a stage was not reached. ``first_event_s`` counts from the analysis's start."""
+
+    queued_s: float | None = None
+    restore_s: float | None = None
+    deliver_s: float | None = None
+    run_s: float | None = None
+    process_s: float | None = None
+    report_s: float | None = None
+    total_s: float | None = None
+    first_event_s: float | None = None
+
+
+Ended = Literal["all processes gone", "timeout", "machine off", "tracer stopped", "interrupted"]
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """Facts about one run in a machine: written as run.json when the run ends, read by processing."""
+
+    engine: Literal["tracepoint", "kprobe"]
+    ended: Ended
+    lost: int
+    """Events that the tracer could not deliver, counted in the guest's kernel."""
+    bytes: int
+    """Size of the trace as it came from the guest."""
+    image: str
+    accelerator: Literal["kvm", "tcg"]
+    architecture: str
+    machine: str
+    package: str
+    command: list[str]
+    exit_status: int | None = None
+    """wait(2) status of the sample's first process; None while it runs or when unknown."""
+    started_at: datetime
+    ended_at: datetime
+    timings: Timings
+    errors: list[str] = []

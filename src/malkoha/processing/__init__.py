@@ -1,0 +1,1 @@
+"""Modules that read an analysis folder and make one section of the report each."""

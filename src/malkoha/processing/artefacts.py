@@ -1,0 +1,89 @@
+"""Sections of what came out of the guest beside the trace: dropped files, screenshots, the logs, the printed output."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from malkoha.model.report import Debug, Output
+from malkoha.processing.base import Earlier, Facts, Processing
+from malkoha.processing.target import file_facts
+from malkoha.trace.stap import text_of
+
+FILES = 1_000
+LOG_LINES = 2_000
+LOG_BYTES = 1 << 20
+OUTPUT_BYTES = 64 << 10
+_SHOT = re.compile(r"[0-9]{1,6}\.(?:png|jpg)")
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())[:FILES]
+
+
+class DroppedModule(Processing):
+    """Make the section ``dropped``: facts on every file taken from the guest; files are named by their hash here."""
+
+    name = "dropped"
+
+    def run(self, facts: Facts, earlier: Earlier) -> list[dict[str, Any]]:
+        del earlier
+        return [self._one(path) for path in _files(facts.store.dropped)]
+
+    @staticmethod
+    def _one(path: Path) -> dict[str, Any]:
+        import magic
+
+        found: dict[str, Any] = msgspec.to_builtins(file_facts(path, name=path.name, kind=magic.from_file(str(path))))
+        return found
+
+
+class ScreenshotsModule(Processing):
+    """Make the section ``screenshots``."""
+
+    name = "screenshots"
+
+    def run(self, facts: Facts, earlier: Earlier) -> list[dict[str, Any]]:
+        del earlier
+        names = [path.name for path in _files(facts.store.screenshots) if _SHOT.fullmatch(path.name)]
+        return [{"path": f"screenshots/{name}", "ocr": ""} for name in names]
+
+
+class DebugModule(Processing):
+    """Make the section ``debug``: the last lines of analysis.log, and the errors of the run."""
+
+    name = "debug"
+
+    def run(self, facts: Facts, earlier: Earlier) -> Debug:
+        del earlier
+        lines: list[str] = []
+        if facts.store.log.exists():
+            with facts.store.log.open("rb") as file:
+                file.seek(max(0, facts.store.log.stat().st_size - LOG_BYTES))
+                lines = text_of(file.read(LOG_BYTES)).splitlines()[-LOG_LINES:]
+        return Debug(log=lines, errors=list(facts.run.errors))
+
+
+class OutputModule(Processing):
+    """Make ``malkoha.output``: the beginning of standard output and error."""
+
+    name = "output"
+
+    def run(self, facts: Facts, earlier: Earlier) -> Output:
+        del earlier
+        streams = {}
+        for name, path in (("stdout", facts.store.stdout), ("stderr", facts.store.stderr)):
+            size = path.stat().st_size if path.exists() else 0
+            with path.open("rb") if size else Path("/dev/null").open("rb") as file:
+                streams[name] = (text_of(file.read(OUTPUT_BYTES)), size)
+        return Output(
+            stdout=streams["stdout"][0],
+            stderr=streams["stderr"][0],
+            stdout_bytes=streams["stdout"][1],
+            stderr_bytes=streams["stderr"][1],
+        )

@@ -1,0 +1,1 @@
+"""Forms of the report: JSON for tools, one self-contained page for people."""

@@ -1,0 +1,129 @@
+"""Every path inside MALKOHA_HOME and inside one analysis folder; nobody else joins paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """MALKOHA_HOME: what outlives a single analysis."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.toml"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "malkoha.db"
+
+    @property
+    def database_lock(self) -> Path:
+        """Held while the tables are made or migrated."""
+        return self.root / "malkoha.db.lock"
+
+    @property
+    def images(self) -> Path:
+        """One folder for each guest image, named by the hash of all that went into it."""
+        return self.root / "images"
+
+    @property
+    def snapshots(self) -> Path:
+        """One folder for each armed snapshot, named by a hash as well."""
+        return self.root / "snapshots"
+
+    @property
+    def cache(self) -> Path:
+        """Answers that may be thrown away, such as that of the KVM probe."""
+        return self.root / "cache"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and overlays of running machines, one folder for each, removed when the machine stops."""
+        return self.root / "run"
+
+    @property
+    def analyses(self) -> Path:
+        return self.root / "analyses"
+
+    @property
+    def last_id(self) -> Path:
+        """The highest task id that was ever given away."""
+        return self.root / "last-id"
+
+    def analysis(self, task_id: int) -> Store:
+        return Store(self.analyses / str(task_id))
+
+
+@dataclass(frozen=True)
+class Store:
+    """One analysis folder."""
+
+    root: Path
+
+    @property
+    def task(self) -> Path:
+        return self.root / "task.json"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def sample(self) -> Path:
+        return self.root / "sample"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "analysis.log"
+
+    @property
+    def records(self) -> Path:
+        """Binary records, exactly as the tracer wrote them."""
+        return self.root / "trace" / "records.bin"
+
+    @property
+    def stap(self) -> Path:
+        """Lines in Cuckoo's grammar, of the kprobe engine or of an imported log."""
+        return self.root / "trace" / "all.stap"
+
+    @property
+    def stdout(self) -> Path:
+        return self.root / "output" / "stdout"
+
+    @property
+    def stderr(self) -> Path:
+        return self.root / "output" / "stderr"
+
+    @property
+    def dropped(self) -> Path:
+        return self.root / "dropped"
+
+    @property
+    def screenshots(self) -> Path:
+        return self.root / "screenshots"
+
+    @property
+    def pcap(self) -> Path:
+        return self.root / "network.pcap"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.parquet"
+
+    @property
+    def report_json(self) -> Path:
+        return self.root / "report.json"
+
+    @property
+    def report_html(self) -> Path:
+        return self.root / "report.html"
+
+    def create(self) -> Store:
+        """Make the folder and those below it."""
+        for folder in (self.records.parent, self.stdout.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self

@@ -1,0 +1,237 @@
+"""Submission: one target and its options in; a Task with an analysis folder that holds the sample's bytes out.
+
+Everything that can be known to be wrong before a machine is started is refused here, in one line, and a refused
+submission leaves nothing behind. The database is not touched: ``malkoha.tasks`` records the task that this returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from malkoha.config import Settings
+from malkoha.errors import HostError, MalkohaError, SubmitError
+from malkoha.log import printable
+from malkoha.model.task import Options, Sample, Task
+from malkoha.store import Home, Store
+
+NETWORKS = ("none",)
+ENGINES = ("tracepoint", "kprobe")
+_CHUNK = 1 << 20
+_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
+_USER = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
+_IMAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+def submit(home: Home, settings: Settings, target: str | bytes, options: Options, *, priority: int = 1) -> Task:
+    """Check ``target`` and ``options``, make the analysis folder and copy the sample into it.
+
+    ``target`` is a path as the user gave it. Raises SubmitError when it or an option is not acceptable and HostError
+    when this host cannot keep the copy; neither leaves a folder behind.
+    """
+    check(options)
+    path = os.fsencode(target)
+    if _URL.match(shown(path)) and not os.path.lexists(path):
+        raise SubmitError(f"{shown(path)} is a URL", "URLs cannot be analysed yet", "download it and give the file")
+    with _open(path, settings.analysis.max_sample_mb) as source, _no_space(home), _folder(home) as (task_id, store):
+        size, sha256, head = _copy(source, store.sample, settings.analysis.max_sample_mb)
+        if size == 0:
+            raise SubmitError(f"{shown(path)} is empty", mend="give a file that holds something to run")
+        task = Task(
+            id=task_id,
+            target=shown(path),
+            sample=Sample(name=_name(path), size=size, sha256=sha256, type=describe(head)),
+            options=options,
+            priority=priority,
+            added_at=datetime.now(UTC),
+        )
+        save(task, store)
+        return task
+
+
+def check(options: Options) -> None:
+    """Raise SubmitError for an option whose value cannot be right, whatever the sample is."""
+    if options.package is not None:
+        _check_package(options.package)
+    if options.network not in NETWORKS:
+        raise SubmitError(f"there is no network mode {options.network!r}", "", f"known are: {', '.join(NETWORKS)}")
+    if options.engine not in ENGINES:
+        raise SubmitError(f"there is no engine {options.engine!r}", "", f"known are: {', '.join(ENGINES)}")
+    if not 0 < options.timeout_s <= 86400:
+        raise SubmitError(f"a timeout of {options.timeout_s:g} s is not possible", "", "more than 0, at most 86400")
+    if not _USER.match(options.user):
+        raise SubmitError(f"{options.user!r} is not a name of a user", "", "lower-case letters, digits, _ and -")
+    if not _IMAGE.match(options.image):
+        raise SubmitError(f"{options.image!r} is not a name of an image", "", "malkoha image list shows the names")
+    try:
+        shlex.split(options.arguments)
+    except ValueError as error:
+        raise SubmitError("the arguments cannot be split like a shell does", str(error).lower()) from error
+    if "\0" in options.arguments:
+        raise SubmitError("the arguments contain a NUL byte", "no program can be given one")
+
+
+def save(task: Task, store: Store) -> None:
+    """Write task.json whole or not at all."""
+    part = store.task.with_suffix(".part")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(task), indent=2) + b"\n")
+    part.replace(store.task)
+
+
+def load(store: Store) -> Task:
+    """Read task.json of an analysis folder."""
+    try:
+        return msgspec.json.decode(store.task.read_bytes(), type=Task)
+    except FileNotFoundError as error:
+        raise SubmitError(f"there is no analysis {store.root.name}", "", "malkoha tasks lists them") from error
+    except (msgspec.MsgspecError, OSError) as error:
+        raise MalkohaError(f"{store.task} cannot be read", str(error)) from error
+
+
+def shown(name: bytes) -> str:
+    """Return a name as text that can be printed: what is not printable UTF-8 stands as backslash escapes."""
+    return printable(name.decode("utf-8", "backslashreplace"))
+
+
+def describe(head: bytes) -> str:
+    """Return libmagic's description of a file that begins with ``head``."""
+    try:
+        import magic
+    except ImportError as error:
+        raise HostError("the type of a file cannot be told", str(error), "apt-get install libmagic1") from error
+    try:
+        return printable(magic.from_buffer(head))[:512]
+    except magic.MagicException as error:
+        return f"unknown ({printable(str(error))[:200]})"
+
+
+def reserve(home: Home) -> int:
+    """Return a task id that no other process got or will get, even after older analyses were removed."""
+    home.analyses.mkdir(parents=True, exist_ok=True)
+    with home.last_id.open("a+b") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        text = counter.read(32).strip()
+        last = int(text) if text.isdigit() else _highest(home)
+        counter.truncate(0)
+        counter.write(b"%d\n" % (last + 1))
+        counter.flush()
+        return last + 1
+
+
+def _highest(home: Home) -> int:
+    return max((int(entry.name) for entry in home.analyses.iterdir() if entry.name.isdecimal()), default=0)
+
+
+def package_names() -> list[str]:
+    """Return the names of the packages, the ways to start a sample."""
+    from malkoha.inguest import packages
+
+    return [package.name for package in packages.BUILT_IN]
+
+
+def _check_package(name: str) -> None:
+    # the list is looked at only when a package was named: the guest picks the one that fits otherwise
+    known = package_names()
+    if name not in known:
+        raise SubmitError(f"there is no package {name!r}", "", f"known are: {', '.join(known)}")
+
+
+def _name(path: bytes) -> bytes:
+    """The last part of the path, also of one that ends in a slash or in dots."""
+    return path.rstrip(b"/").rpartition(b"/")[2] or b"sample"
+
+
+@contextmanager
+def _open(path: bytes, max_mb: int) -> Iterator[int]:
+    """Yield the descriptor of a regular file; links are followed, nothing that could block or never end is opened."""
+    label = shown(path)
+    try:
+        # O_NONBLOCK: opening a FIFO must not wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except ValueError as error:
+        raise SubmitError("the target cannot be a file", str(error)) from error
+    except OSError as error:
+        raise SubmitError(f"{label} cannot be analysed", _why(error)) from error
+    try:
+        facts = os.fstat(descriptor)
+        if stat.S_ISDIR(facts.st_mode):
+            raise SubmitError(f"{label} is a directory", "", "give one of its files")
+        if not stat.S_ISREG(facts.st_mode):
+            raise SubmitError(f"{label} is not a regular file", f"it is {_kind(facts.st_mode)}")
+        if facts.st_size > max_mb << 20:
+            raise _too_large(label, facts.st_size, max_mb)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _why(error: OSError) -> str:
+    return {
+        errno.ENOENT: "there is no such file",
+        errno.EACCES: "it is not readable for you",
+        errno.ELOOP: "its links go round in a circle",
+        errno.ENXIO: "it is a socket or a device",
+    }.get(error.errno or 0, (error.strerror or str(error)).lower())
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "something else")
+
+
+def _too_large(label: str, size: int, max_mb: int) -> SubmitError:
+    why = f"it has {size / (1 << 20):.1f} MiB, at most {max_mb} are accepted"
+    return SubmitError(f"{label} is too large", why, "raise analysis.max_sample_mb")
+
+
+def _copy(source: int, target: Path, max_mb: int) -> tuple[int, str, bytes]:
+    """Copy and hash in one pass, bounded even when the file grows; return size, SHA-256 and the first bytes."""
+    digest, size, head = hashlib.sha256(), 0, b""
+    with target.open("xb") as copy:
+        os.fchmod(copy.fileno(), 0o600)  # never executable on the host
+        while chunk := os.read(source, _CHUNK):
+            head = head or chunk
+            size += len(chunk)
+            if size > max_mb << 20:
+                raise _too_large("the file", size, max_mb)
+            digest.update(chunk)
+            copy.write(chunk)
+    return size, digest.hexdigest(), head
+
+
+@contextmanager
+def _folder(home: Home) -> Iterator[tuple[int, Store]]:
+    """Make a new analysis folder, and remove it again when the block fails for whatever reason."""
+    task_id = reserve(home)
+    store = home.analysis(task_id)
+    try:
+        store.create()
+        yield task_id, store
+    except BaseException:
+        shutil.rmtree(store.root, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def _no_space(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "malkoha clean --older-than 30d frees some"
+            raise HostError(f"no space is left under {home.root}", "", mend) from error
+        where = f"{home.root} cannot be written"
+        raise HostError(where, error.strerror or str(error), "set MALKOHA_HOME to a folder of yours") from error

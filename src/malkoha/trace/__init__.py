@@ -1,0 +1,1 @@
+"""What the tracer recorded: from its ring and its records to events, processes and columns."""

@@ -1,0 +1,217 @@
+"""events.parquet for readers: scans, pages of one process, filters, statistics, and a user's own queries with DuckDB.
+
+columns.py writes the file; docs/trace.md lists its columns.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from malkoha.errors import TraceError, UsageError
+from malkoha.model.event import Event
+from malkoha.model.process import Process
+from malkoha.trace.columns import BATCH, COLUMNS, NOTE, Note, WriteStats, write
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["Row", "Table", "Trace", "WriteStats", "write"]
+
+MEMORY_LIMIT = "512MB"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An event with the key of its process and, for calls, its number within that process."""
+
+    process: int
+    index: int | None
+    event: Event
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Answer to a query; ``cut`` tells that there were more rows than asked for."""
+
+    columns: list[str]
+    rows: list[tuple[Any, ...]]
+    cut: bool
+
+
+class Trace:
+    """Reads one events.parquet. Each method opens what it needs and closes it; the object itself holds no file."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = path
+        try:
+            metadata = pq.read_metadata(path)
+            note = msgspec.json.decode((metadata.metadata or {}).get(NOTE, b""), type=Note)
+        except (OSError, pa.ArrowException, msgspec.MsgspecError) as error:
+            raise TraceError(
+                f"cannot read the events in {path.name}", str(error).splitlines()[0], "run `malkoha process ID` again"
+            ) from error
+        self.stats = note.stats
+        self.processes = note.processes
+
+    def count(self) -> int:
+        """Number of events of all kinds."""
+        return self.stats.events
+
+    def rows(
+        self, apis: Collection[str] | None = None, kinds: Collection[str] = ("syscall",), *, text: bool = False
+    ) -> Iterator[Row]:
+        """Scan the trace in order, in bounded memory, for some calls (all when None) and kinds of events.
+
+        ``raw`` is filled with ``text`` only, since it is as large as all the rest.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        names = [name for name in COLUMNS if text or name != "raw"]
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(batch_size=BATCH * 2, columns=names):
+                keep = pc.is_in(batch["kind"].cast(pa.string()), value_set=pa.array(list(kinds), pa.string()))
+                if apis is not None:
+                    wanted = pa.array([*apis, ""], pa.string())
+                    keep = pc.and_(keep, pc.is_in(batch["api"].cast(pa.string()), value_set=wanted))
+                yield from _rows_of(batch.filter(keep))
+
+    def calls(self, process: int, offset: int = 0, limit: int = 100) -> list[Row]:
+        """Give one page of the calls of the process with this key, in order of the trace."""
+        found = self._process(process)
+        if found is None or not found.merged:
+            where, values = '"process" = ? AND "index" >= ? AND "index" < ?', [process, offset, offset + limit]
+            return self._select(f"kind = 'syscall' AND {where} ORDER BY \"index\"", values)
+        keys = ", ".join(str(key) for key in (process, *found.merged))
+        where = f"kind = 'syscall' AND \"process\" IN ({keys}) ORDER BY seq LIMIT ? OFFSET ?"
+        return self._select(where, [limit, offset])
+
+    def head(self, limits: dict[int, tuple[int, int]]) -> Iterator[Row]:
+        """Scan for the calls of several processes: key -> first index and how many; in order of the trace."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        keys = pa.array(list(limits), pa.int32())
+        starts = pa.array([first for first, _ in limits.values()], pa.int64())
+        ends = pa.array([first + number for first, number in limits.values()], pa.int64())
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(batch_size=BATCH * 2):
+                position = pc.index_in(batch["process"], value_set=keys)
+                index = batch["index"].cast(pa.int64())
+                keep = pc.and_(
+                    pc.greater_equal(index, pc.take(starts, position)), pc.less(index, pc.take(ends, position))
+                )
+                yield from _rows_of(batch.filter(keep))
+
+    def filter(
+        self,
+        *,
+        pid: int | None = None,
+        process: int | None = None,
+        syscall: str | None = None,
+        kind: str | None = None,
+        failed: bool | None = None,
+        text: str | None = None,
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> list[Row]:
+        """Find events by what they have; ``text`` is looked for in arguments and raw lines, without regard to case."""
+        tests: list[tuple[str, Any]] = [
+            ("pid = ?", pid),
+            ('"process" = ?', process),
+            ("api = ?", syscall),
+            ("kind = ?", kind),
+            ("(errno <> '') = ?", failed),
+            ("(contains(lower(args), lower(?)) OR contains(lower(coalesce(raw, '')), lower(?)))", text),
+        ]
+        used = [(test, value) for test, value in tests if value is not None]
+        parts, values = [], []
+        for test, value in used:
+            parts.append(test)
+            values.extend([value] * test.count("?"))
+        where = " AND ".join(parts) or "true"
+        return self._select(f"{where} ORDER BY seq LIMIT ? OFFSET ?", [*values, limit, offset])
+
+    def apistats(self) -> dict[int, dict[str, int]]:
+        """Count the calls by process key and name."""
+        query = "SELECT process, api, count(*) FROM events WHERE kind = 'syscall' GROUP BY ALL ORDER BY 1, 3 DESC, 2"
+        stats: dict[int, dict[str, int]] = {}
+        with self._connect() as connection:
+            for process, api, number in connection.execute(query).fetchall():
+                stats.setdefault(process, {})[api] = number
+        return stats
+
+    def sql(self, query: str, *, limit: int = 10_000, timeout_s: float = 30.0) -> Table:
+        """Run one SELECT of a user on the view ``events``.
+
+        It can reach no file but this trace, change nothing, and has bounded memory and time. Raises UsageError for what
+        is not a SELECT or fails, also when it takes too long.
+        """
+        import duckdb
+
+        with self._connect() as connection:
+            try:
+                statements = connection.extract_statements(query)
+                if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+                    raise UsageError("only a single SELECT can be run", mend="docs/trace.md describes the view events")
+                timer = threading.Timer(timeout_s, connection.interrupt)
+                timer.daemon = True
+                timer.start()
+                try:
+                    cursor = connection.execute(statements[0])
+                    rows = cursor.fetchmany(limit + 1)
+                finally:
+                    timer.cancel()
+                names = [column[0] for column in cursor.description or []]
+            except duckdb.InterruptException as error:
+                raise UsageError("the query took too long", f"it was stopped after {timeout_s:g} s") from error
+            except duckdb.Error as error:
+                raise UsageError("the query failed", str(error).splitlines()[0]) from error
+        return Table(names, rows[:limit], cut=len(rows) > limit)
+
+    def _process(self, key: int) -> Process | None:
+        return next((process for process in self.processes if process.key == key), None)
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        """Open a connection that knows the view ``events`` and nothing else of this machine."""
+        import duckdb
+
+        connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": MEMORY_LIMIT})
+        name = str(self.path.absolute()).replace("'", "''")
+        connection.execute("SET temp_directory = ''")
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute(f"SET allowed_paths = ['{name}']")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet('{name}')")  # noqa: S608
+        return connection
+
+    def _select(self, where: str, values: list[Any]) -> list[Row]:
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        with self._connect() as connection:
+            rows = connection.execute(f"SELECT {names} FROM events WHERE {where}", values).fetchall()  # noqa: S608
+        return [_row(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+
+_decode_args = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _row(values: dict[str, Any]) -> Row:
+    args = _decode_args(values.pop("args"))
+    return Row(values.pop("process"), values.pop("index"), Event(args=args, **values))
+
+
+def _rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
+    """Turn columns back into events."""
+    names = batch.schema.names
+    for values in zip(*[column.to_pylist() for column in batch.columns], strict=True):
+        yield _row(dict(zip(names, values, strict=True)))

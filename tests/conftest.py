@@ -1,0 +1,45 @@
+"""What every test gets: a home of its own, and no settings from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from malkoha.machinery.image import Image
+from malkoha.store import Home
+
+# a busy machine is no reason to fail: time limits are pytest-timeout's business
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+
+# a shell starts a background job with these ignored, and every process that the tests start would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in [name for name in os.environ if name.startswith("MALKOHA_") and name != "MALKOHA_HOME"]:
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """An empty home that is also the one of MALKOHA_HOME."""
+    root = tmp_path / "home"
+    monkeypatch.setenv("MALKOHA_HOME", str(root))
+    return Home(root)
+
+
+@pytest.fixture(scope="session")
+def image() -> Image:
+    """The guest image that live tests boot: the default one of the user's own home, built when there is none."""
+    from malkoha import analysis, config
+
+    real = config.home_from()
+    return analysis.prepare(real, config.load(real, {}))

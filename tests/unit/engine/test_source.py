@@ -1,0 +1,165 @@
+"""The scripts of the engines: what is generated from the table, and what nobody must find in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from malkoha.engine.source import ENGINE_OPTIONS, RING_CHUNKS, Engine, calls, script
+from malkoha.trace import records
+from malkoha.trace.syscalls import Abi, numbers
+
+ENGINES: tuple[Engine, ...] = ("tracepoint", "kprobe")
+
+
+def operations(abi: Abi, name: str) -> dict[int, tuple[str, str, int]]:
+    """argument -> (operation, index of the length, size) of one call."""
+    number = next(number for number, call in numbers(abi).items() if call.name == name)
+    row = re.search(rf"^\t\[{number}\] = \{{ \{{ (.*) \}} \}}, /\* {name} \*/$", calls(abi), re.MULTILINE)
+    if row is None:
+        return {}
+    found = re.findall(r"\[(\d)\] = \{ (\w+), ([^,]+), (\d+) \}", row[1])
+    return {int(position): (code, index, int(size)) for position, code, index, size in found}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_script_does_not_tell_whose_it_is(engine: Engine) -> None:
+    text = script(engine)
+    code = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
+    assert "malkoha" not in text.lower()
+    assert not re.findall(r"sandbox|cuckoo", code, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_embedded_c_is_closed(engine: Engine) -> None:
+    text = script(engine)
+    assert text.startswith("%{\n")
+    depth = 0
+    for mark in re.findall(r"%\{|%\}", text):
+        depth += 1 if mark == "%{" else -1
+        assert depth in (0, 1)
+    assert depth == 0
+    bare = re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\])\'', "", text, flags=re.DOTALL)
+    for opening, closing in ("{}", "()", "[]"):
+        assert bare.count(opening) == bare.count(closing)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_script_has_its_probes_and_its_geometry(engine: Engine) -> None:
+    text = script(engine)
+    assert f"#define RING_CHUNKS {RING_CHUNKS}\n" in text
+    for probe in ("sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver"):
+        assert f'probe kernel.trace("{probe}")' in text
+    own = {"tracepoint": 'probe kernel.trace("sys_enter")', "kprobe": "probe nd_syscall.*.return"}
+    assert own[engine] in text
+    assert text.count("SPDX-License-Identifier: GPL-2.0-or-later") >= 5
+    assert ENGINE_OPTIONS[engine]
+
+
+def test_an_unknown_engine_has_no_script() -> None:
+    with pytest.raises(FileNotFoundError):
+        script("ebpf")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "wide", "narrow"),
+    [
+        ("openat", {1: ("OP_STRING", "0", 0)}, None),
+        (
+            "execve",
+            {0: ("OP_STRING", "0", 0), 1: ("OP_STRINGS", "0", 0), 2: ("OP_STRINGS", "0", 0)},
+            None,
+        ),
+        ("write", {1: ("OP_BUFFER", "2", 0)}, None),
+        ("read", {1: ("OP_OUT_BUFFER", "0", 0)}, None),
+        ("connect", {1: ("OP_BUFFER", "2 | INDEX_NARROW", 0)}, None),
+        ("accept", {1: ("OP_OUT_ADDRESS", "2", 0)}, {}),
+        ("accept4", {1: ("OP_OUT_ADDRESS", "2", 0)}, None),
+        ("recvfrom", {1: ("OP_OUT_BUFFER", "0", 0), 4: ("OP_OUT_ADDRESS", "5", 0)}, None),
+        ("sendto", {1: ("OP_BUFFER", "2", 0), 4: ("OP_BUFFER", "5 | INDEX_NARROW", 0)}, None),
+        ("sendmsg", {1: ("OP_MESSAGE", "0", 0)}, None),
+        ("recvmsg", {1: ("OP_OUT_MESSAGE", "0", 0)}, None),
+        ("sendmmsg", {1: ("OP_MESSAGES", "2 | INDEX_NARROW", 0)}, None),
+        ("writev", {1: ("OP_IOVEC", "2 | INDEX_NARROW", 0)}, None),
+        ("readv", {1: ("OP_OUT_IOVEC", "2 | INDEX_NARROW", 0)}, None),
+        ("clone3", {0: ("OP_BUFFER", "1", 0)}, None),
+        ("poll", {0: ("OP_ARRAY", "1 | INDEX_NARROW", 8)}, None),
+        ("nanosleep", {0: ("OP_STRUCT", "0", 16), 1: ("OP_OUT_STRUCT", "0", 16)},
+         {0: ("OP_STRUCT", "0", 8), 1: ("OP_OUT_STRUCT", "0", 8)}),
+        ("fstat", {1: ("OP_OUT_STRUCT", "0", 144)}, {}),
+        ("mmap", {}, {0: ("OP_STRUCT", "0", 24)}),
+        ("getpid", {}, None),
+    ],
+)  # fmt: skip
+def test_what_is_copied_for_a_call(
+    name: str, wide: dict[int, tuple[str, str, int]], narrow: dict[int, tuple[str, str, int]] | None
+) -> None:
+    assert operations("x86-64", name) == wide
+    if name != "accept":
+        assert operations("i386", name) == (wide if narrow is None else narrow)
+
+
+@pytest.mark.parametrize("abi", ["x86-64", "i386"])
+def test_the_table_uses_only_what_the_engine_knows(abi: Abi) -> None:
+    text = script("tracepoint")
+    enumeration = re.search(r"enum \{ OP_NONE.*?\};", text, re.DOTALL)
+    assert enumeration is not None
+    known = dict(re.findall(r"(OP_\w+) = (\d+)", enumeration[0]))
+    used = set(re.findall(r"OP_\w+", calls(abi)))
+    assert used <= set(known)
+    assert len(set(known.values())) == len(known)
+    for code in known.keys() - {"OP_NONE"}:
+        assert f"case {code}:" in text
+        assert (int(known[code]) >= 16) == code.startswith("OP_OUT_")
+    for row in calls(abi).splitlines():
+        positions = [int(position) for position in re.findall(r"\[(\d)\] = \{ OP", row)]
+        indices = [int(index) for index in re.findall(r"OP_\w+, (\d)", row)]
+        assert positions == sorted(set(positions))
+        assert all(index < 6 for index in indices)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_script_defines_the_tables_that_it_uses(engine: Engine) -> None:
+    text = script(engine)
+    for name in ("calls_64", "calls_32"):
+        assert text.count(f"struct call {name}[]") == (1 if engine == "tracepoint" else 0)
+
+
+def test_types_of_records_are_those_of_the_reader() -> None:
+    found = {name: int(value) for name, value in re.findall(r"REC_(\w+) = (\d+)", script("tracepoint"))}
+    ours = {
+        "PAD": records.PAD, "CLOCK": records.CLOCK, "ENTER": records.ENTER, "EXIT": records.EXIT, "FORK": records.FORK,
+        "EXEC": records.EXEC, "TASKEXIT": records.TASK_EXIT, "TEXT": records.TEXT, "SIGNAL": records.SIGNAL,
+    }  # fmt: skip
+    assert found == ours
+    assert f"FLAG_LATE = {records.LATE:#x}" in script("tracepoint")
+
+
+def test_records_have_the_sizes_that_the_reader_expects(tmp_path: Path) -> None:
+    if not shutil.which("gcc"):
+        pytest.skip("needs gcc")
+    text = script("tracepoint")
+    kinds = {
+        "rec_head": records.HEAD.size,
+        "blob_head": records.BLOB.size,
+        "rec_clock": records.MINIMUM[records.CLOCK],
+        "rec_enter": records.MINIMUM[records.ENTER],
+        "rec_exit": records.MINIMUM[records.EXIT],
+        "rec_fork": records.MINIMUM[records.FORK],
+        "rec_exec": records.MINIMUM[records.EXEC],
+        "rec_taskexit": records.MINIMUM[records.TASK_EXIT],
+        "rec_signal": records.MINIMUM[records.SIGNAL],
+    }
+    lines = ["#include <stdint.h>", "#define TASK_COMM_LEN 16"]
+    lines += [f"typedef {sign}int{bits}_t {sign[:1] or 's'}{bits};" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+    for name, size in kinds.items():
+        structure = re.search(rf"^struct {name} \{{.*?^\}};", text, re.DOTALL | re.MULTILINE)
+        assert structure is not None
+        lines += [structure[0], f'_Static_assert(sizeof(struct {name}) == {size}, "{name}");']
+    source = tmp_path / "sizes.c"
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    subprocess.run(["gcc", "-fsyntax-only", str(source)], check=True)

@@ -1,0 +1,83 @@
+"""How the tracer's loader is run and waited for, with a shell script in its place; nothing is mounted or loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from malkoha.inguest import tracer
+from malkoha.inguest.refused import Refused
+
+LOADED = 'echo hello >"$5"; echo "ring 12ab" >>"$5"; trap "exit 0" QUIT; while :; do sleep 0.05; done'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tracer, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(tracer, "MODULES", str(tmp_path / "modules"))
+    (tmp_path / "modules").write_text("crc32c_intel 16384 0 - Live\nquiet_one 118784 1 - Live\n")
+    return tmp_path
+
+
+def loader(folder: Path, script: str) -> None:
+    (folder / "staprun").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "staprun").chmod(0o755)
+
+
+def test_the_announcement_is_waited_for_and_the_loader_detached(folder: Path) -> None:
+    loader(folder, f'echo "$@" >{folder}/seen; {LOADED}')
+    assert tracer.load(77, "quiet_one", ["a=1"], time.monotonic() + 20) == "ring 12ab"
+    seen = (folder / "seen").read_text()
+    assert seen == f"-v -x 77 -o {folder}/out {folder}/quiet_one.ko a=1\n"
+
+
+def test_a_module_that_is_gone_again(folder: Path) -> None:
+    loader(folder, LOADED)
+    with pytest.raises(Refused, match="the tracer was unloaded again: "):
+        tracer.load(1, "surely_no_module", [], time.monotonic() + 20)
+
+
+def test_a_loader_that_fails(folder: Path) -> None:
+    loader(folder, "echo one >&2; echo ERROR: no such module >&2; exit 3")
+    with pytest.raises(Refused, match=r"did not load \(its loader ended with 3\): one / ERROR: no such module"):
+        tracer.load(1, "m", [], time.monotonic() + 20)
+
+
+def test_a_loader_that_hangs(folder: Path) -> None:
+    loader(folder, 'printf "ring 1" >"$5"; echo waiting >&2; exec sleep 100')
+    before = time.monotonic()
+    with pytest.raises(Refused, match="did not load in time: waiting"):
+        tracer.load(1, "m", [], before + 0.5)
+    assert time.monotonic() - before < 20
+
+
+def test_a_loader_that_does_not_detach(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer, "DETACH_S", 0.3)
+    loader(folder, LOADED.replace('trap "exit 0" QUIT', 'trap "" QUIT'))
+    with pytest.raises(Refused, match="did not detach"):
+        tracer.load(1, "m", [], time.monotonic() + 20)
+
+
+def test_what_was_said_is_bounded(folder: Path) -> None:
+    (folder / "err").write_text("".join(f"line {number}\n\n" for number in range(5000)))
+    said = tracer.last_words(f"{folder}/err").split(" / ")
+    assert len(said) == tracer.SAID
+    assert all(line.startswith("line ") for line in said)
+
+
+def test_a_program_that_fails_is_quoted() -> None:
+    with pytest.raises(Refused, match=r"ls /nonexistent: .*No such file"):
+        tracer.run("ls", "/nonexistent")
+    with pytest.raises(Refused, match="false: 1"):
+        tracer.run("false")
+
+
+def test_no_line_from_a_loader_that_has_ended(folder: Path) -> None:
+    (folder / "out").write_text("ring 5\n")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert tracer.wait_for_line(ended, f"{folder}/out", time.monotonic()) == "ring 5"
+    assert tracer.wait_for_line(ended, f"{folder}/none", time.monotonic() + 5) == ""

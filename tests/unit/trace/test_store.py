@@ -1,0 +1,128 @@
+"""events.parquet: what is written is read back, and a user's query reaches nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from malkoha.errors import TraceError, UsageError
+from malkoha.model.event import Event
+from malkoha.trace import processes, stap, store
+from malkoha.trace.store import Trace
+
+DATA = Path(__file__).parents[2] / "data" / "traces"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "trace.md"
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    path = tmp_path_factory.mktemp("trace") / "events.parquet"
+    store.write(stap.parse(DATA / "helloworld.stap"), path)
+    return Trace(path)
+
+
+def call(seq: int, pid: int = 1, **rest: object) -> Event:
+    fields: dict[str, Any] = {"seq": seq, "kind": "syscall", "time_ns": seq, "pid": pid, "tid": pid, "api": "read"}
+    return Event(**fields | rest)
+
+
+def test_events_come_back_as_they_were(trace: Trace) -> None:
+    wanted = list(stap.parse(DATA / "helloworld.stap"))
+    assert [row.event for row in trace.rows(text=True)] == wanted
+    assert trace.count() == trace.stats.events == trace.stats.calls == len(wanted)
+
+
+def test_the_processes_are_in_the_footer(trace: Trace) -> None:
+    assert processes.build(trace) == processes.build(stap.parse(DATA / "helloworld.stap"))
+
+
+def test_pages_of_one_process(trace: Trace) -> None:
+    bash = trace.processes[1]
+    assert [row.index for row in trace.calls(bash.key, 2, 3)] == [2, 3, 4]
+    assert trace.calls(bash.key, bash.calls, 5) == []
+    assert {row.event.pid for row in trace.calls(bash.key, 0, 100)} == {701}
+
+
+def test_pages_of_a_process_with_a_thread_seen_early(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    clone = call(3, api="clone", ret=2, args={"p0": "CLONE_THREAD"})
+    store.write([call(1), call(2, pid=2), clone, call(4, pid=2)], path)
+    trace = Trace(path)
+    assert [row.event.seq for row in trace.calls(trace.processes[0].key, 1, 2)] == [2, 3]
+
+
+def test_head_takes_the_first_calls_of_several(trace: Trace) -> None:
+    rows = list(trace.head({1: (2, 3), 2: (0, 1)}))
+    assert [(row.process, row.index) for row in rows] == [(1, 2), (1, 3), (1, 4), (2, 0)]
+
+
+def test_filters(trace: Trace) -> None:
+    assert {row.event.api for row in trace.filter(pid=702, syscall="openat")} == {"openat"}
+    assert [row.event.errno for row in trace.filter(failed=True)] == ["ENOEXEC", "ENOENT"]
+    assert len(trace.filter(text="PASSWD")) == 2
+    assert len(trace.filter(limit=5, offset=2)) == 5
+    assert trace.filter(kind="fork") == []
+
+
+def test_scans_by_name(trace: Trace) -> None:
+    assert {row.event.api for row in trace.rows({"vfork", "clone"})} == {"vfork", "clone"}
+
+
+def test_apistats(trace: Trace) -> None:
+    assert trace.apistats()[2] == {"close": 1, "execve": 1, "exit_group": 1, "openat": 1, "read": 1, "write": 1}
+
+
+def test_a_query(trace: Trace) -> None:
+    table = trace.sql("select api, count(*) as n from events group by api order by n desc, api", limit=2)
+    assert (table.columns, table.rows, table.cut) == (["api", "n"], [("close", 5), ("execve", 5)], True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "copy events to '{folder}/out.csv'",
+        "create table t as select 1",
+        "drop view events",
+        "select 1; select 2",
+        "set memory_limit = '100GB'",
+        "attach '{folder}/x.db'",
+        "install httpfs",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('/etc/hostname')",
+        "select * from '/etc/passwd'",
+        "select * from glob('/etc/*')",
+        "copy (select 1) to '{folder}/events.parquet'",
+        "selec nonsense",
+        "",
+    ],
+)
+def test_a_query_reaches_nothing_but_the_trace(trace: Trace, query: str) -> None:
+    before = trace.path.read_bytes()
+    try:
+        table = trace.sql(query.format(folder=trace.path.parent))
+    except UsageError:
+        table = None
+    assert table is None or table.rows == []
+    assert trace.path.read_bytes() == before
+    assert [path.name for path in trace.path.parent.iterdir()] == ["events.parquet"]
+
+
+def test_a_query_has_a_time_limit(trace: Trace) -> None:
+    with pytest.raises(UsageError, match="took too long"):
+        trace.sql(
+            "select count(*) from range(100000000) a, range(100000000) b where a.range * b.range = 7", timeout_s=0.3
+        )
+
+
+def test_a_query_has_a_memory_limit(trace: Trace) -> None:
+    with pytest.raises(UsageError, match="failed"):
+        trace.sql("select list(range) from range(1000000000)", timeout_s=60)
+
+
+def test_a_damaged_file_is_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "e.parquet"
+    path.write_bytes(b"PAR1 nonsense")
+    with pytest.raises(TraceError, match=r"cannot read the events in e\.parquet"):
+        Trace(path)
