@@ -11,7 +11,8 @@ import pytest
 from malkoha.inguest import tracer
 from malkoha.inguest.refused import Refused
 
-LOADED = 'echo hello >"$5"; echo "ring 12ab" >>"$5"; trap "exit 0" QUIT; while :; do sleep 0.05; done'
+# The trap comes first: the loader is told to detach as soon as the announcement stands there.
+LOADED = 'trap "exit 0" QUIT; echo hello >"$5"; echo "ring 12ab" >>"$5"; while :; do sleep 0.05; done'
 
 
 @pytest.fixture
