@@ -1,15 +1,12 @@
-"""What descriptors and relative paths of each process mean: cwd and a table of open descriptors, from its calls.
+"""What descriptors and relative paths of each process mean: a table of open descriptors and a place, from its calls.
 
-In: calls in order of the trace, with the key of their process. Out: absolute paths and endpoints. Children inherit a
-copy of their creator's table, threads share one; execve closes what is marked close-on-exec.
-
-Arguments are read by position, in the order of the man page, so that traces with and without names are read alike.
+In: calls in order of the trace, with the key of their process. Out: real paths, endpoints, and who is at the other
+side of a pipe or socket. Children inherit a copy of their creator's table, threads and CLONE_FILES share one; execve
+closes what is marked close-on-exec.
 """
 
 from __future__ import annotations
 
-import posixpath
-import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -17,268 +14,133 @@ import msgspec
 
 from malkoha.model.event import Event
 from malkoha.model.process import Process
+from malkoha.trace import connecting, moving, opening
+from malkoha.trace.fields import Endpoint, argument, endpoint, number, open_flags, path_argument
+from malkoha.trace.objects import Descriptor
+from malkoha.trace.opening import OPENS
+from malkoha.trace.world import Effect, Files, Table, World
 
-MAX_DESCRIPTORS = 4096
-MAX_TABLES = 20_000
+__all__ = [
+    "APIS", "OPENS", "Behind", "Descriptor", "Endpoint", "Tables", "argument", "endpoint", "number", "open_flags",
+    "path_argument",
+]  # fmt: skip
 
-_INTEGER = re.compile(r"-?[0-9]{1,10}")
-OPENS = frozenset({"open", "openat", "openat2", "creat"})
-APIS = OPENS | {
-    "close", "close_range", "dup", "dup2", "dup3", "fcntl", "fcntl64", "pipe", "pipe2", "socket", "socketpair",
-    "accept", "accept4", "connect", "bind", "chdir", "fchdir", "memfd_create", "execve", "execveat",
-}  # fmt: skip
-"""Calls that ``Tables.feed`` needs to see, besides events of kind fork and exec."""
-
-
-class Endpoint(msgspec.Struct, frozen=True):
-    """Where a socket leads: ``host`` is an address, a path for AF_UNIX, or empty."""
-
-    family: str
-    host: str
-    port: int | None = None
+_EFFECTS: dict[str, Effect] = {**opening.EFFECTS, **connecting.EFFECTS, **moving.EFFECTS}
+_FORKS = frozenset({"fork", "vfork", "clone", "clone2", "clone3"})
+_EXECS = frozenset({"execve", "execveat"})
+APIS = _FORKS | _EXECS | set(_EFFECTS)
+"""Calls that ``Tables.feed`` needs to see, besides events of kind fork, exec and exit."""
+_RELATIVES = 1024
 
 
-class Descriptor(msgspec.Struct):
-    """What one descriptor refers to."""
+class Behind(msgspec.Struct, frozen=True):
+    """What is at the other side of a descriptor: where what is read comes from, where what is written goes."""
 
-    kind: Literal["file", "pipe", "socket", "memfd", "other"]
+    kind: Literal["file", "processes", "connection", "unknown"]
     path: str = ""
-    flags: str = ""
-    family: str = ""
-    peer: Endpoint | None = None
-    cloexec: bool = False
+    endpoint: Endpoint | None = None
+    processes: tuple[int, ...] = ()
+    """Keys of the processes at the other end; also those in the guest that a connection leads to."""
 
 
-class _Table(msgspec.Struct):
-    cwd: str = ""
-    exe: str = ""
-    open: dict[int, Descriptor] = {}
-
-
-def argument(event: Event, position: int) -> Any:
-    """Give the argument at a position, counted from 0; empty text when it is missing."""
-    for number, value in enumerate(event.args.values()):
-        if number == position:
-            return value
-    return ""
-
-
-def number(value: Any) -> int | None:
-    """Read a descriptor or another small number from its text; None when it is none."""
-    if isinstance(value, int):
-        return int(value)
-    found = _INTEGER.match(value) if isinstance(value, str) else None
-    return int(found[0]) if found else None
-
-
-def path_argument(event: Event, position: int) -> str | None:
-    """Give a path argument; None when its memory could not be read and a pointer stands there."""
-    value = argument(event, position)
-    if not isinstance(value, str) or value in ("", "NULL") or re.fullmatch(r"0x[0-9a-f]+", value):
-        return None
-    return value
-
-
-_ADDRESS = re.compile(r"AF_\w+|[0-9a-fA-F:.]*[.:][0-9a-fA-F:.]*|[0-9]+")
-
-
-def endpoint(value: Any) -> Endpoint | None:
-    """Read a socket address as either engine shows it: named fields, ``{AF_INET, 10.0.0.1, 53}``, or text."""
-    if isinstance(value, dict):
-        family = str(value.get("sa_family", ""))
-        host = value.get("sin_addr") or value.get("sin6_addr") or value.get("sun_path") or ""
-        return Endpoint(family, str(host), number(value.get("sin_port") or value.get("sin6_port") or ""))
-    parts = [str(part) for part in value] if isinstance(value, list) else []
-    if isinstance(value, str) and "AF_" in value:
-        parts = _ADDRESS.findall(value)
-    if not parts or not parts[0].startswith("AF_"):
-        return None
-    host = parts[1] if len(parts) > 1 else ""
-    return Endpoint(parts[0], host, number(parts[2]) if len(parts) > 2 else None)
-
-
-class Tables:
+class Tables(World):
     """The tables of all processes of one trace; ``feed`` advances them, the others ask."""
 
     def __init__(self, processes: Iterable[Process]) -> None:
-        self._processes = {process.key: process for process in processes}
-        self._tables: dict[int, _Table] = {}
+        super().__init__(processes)
+        self._cloning: dict[int, str] = {}
+        """Thread -> the flags of the clone that it is in."""
         self._recorded = False
-        """Whether the trace has exec events, which tell more than the calls."""
+        """Whether the trace has events of kind fork and exec, which tell more than the calls."""
 
-    def _of(self, key: int) -> _Table:
-        table = self._tables.get(key)
-        if table is None:
-            process = self._processes.get(key)
-            parent = self._tables.get(process.parent) if process and process.parent is not None else None
-            table = _Table()
-            if parent is not None:
-                copies = {fd: msgspec.structs.replace(item) for fd, item in parent.open.items()}
-                table = _Table(parent.cwd, parent.exe, copies)
-            if len(self._tables) < MAX_TABLES:
-                self._tables[key] = table
-        return table
+    def behind(self, key: int, fd: Any) -> Behind:
+        """Say what feeds a descriptor that is read (``behind(key, 0)``), or where goes what is written to it."""
+        item = self.descriptor(key, fd)
+        if item is None:
+            return Behind("unknown")
+        others = self._users(key, item.other) if item.other is not None else ()
+        if item.kind == "socket" and (item.peer is not None or not others):
+            return Behind("connection", item.path, item.peer, others)
+        if item.kind in ("pipe", "socket", "pty") and others:
+            return Behind("processes", item.path, None, others)
+        return Behind("file" if item.path else "unknown", item.path)
 
-    def cwd(self, key: int) -> str:
-        """Give the working directory, empty while it is unknown."""
-        return self._of(key).cwd
+    def _users(self, key: int, end: Descriptor) -> tuple[int, ...]:
+        """List who uses an end, the asking process last; while nobody did, its relatives that have it open."""
+        users = [user for user in end.holders if user != key]
+        if not users:
+            process = self.processes.get(key)
+            parent = self.processes.get(process.parent) if process and process.parent is not None else None
+            near = [*(process.children if process else ()), *(parent.children if parent else ())]
+            near += [parent.key] if parent else []
+            users = [one for one in near[:_RELATIVES] if one != key and self._has(one, end)]
+        return (*dict.fromkeys(users), *([key] if key in end.holders else []))
 
-    def exe(self, key: int) -> str:
-        """Give the path of the program that the process runs at this point of the trace."""
-        return self._of(key).exe
-
-    def descriptor(self, key: int, fd: Any) -> Descriptor | None:
-        """Say what a descriptor refers to; None when the trace does not tell."""
-        found = number(fd)
-        return self._of(key).open.get(found) if found is not None else None
-
-    def resolve(self, key: int, path: str, dirfd: Any = "AT_FDCWD") -> str:
-        """Make a path absolute as the process would; it stays relative where its directory is unknown.
-
-        ``.`` and ``..`` are folded by their text; symbolic links are not followed, since the guest is gone.
-        """
-        if not path.startswith("/"):
-            folder = self._folder(key, dirfd)
-            path = f"{folder}/{path}" if folder else path
-        folded = posixpath.normpath(path) if path else path
-        return folded[1:] if folded.startswith("//") else folded
-
-    def _folder(self, key: int, dirfd: Any) -> str:
-        if str(dirfd) in ("AT_FDCWD", "-100", "4294967196", ""):
-            return self._of(key).cwd
-        descriptor = self.descriptor(key, dirfd)
-        return descriptor.path if descriptor else ""
+    def _has(self, key: int, end: Descriptor) -> bool:
+        table = self.tables.get(key)
+        return table is not None and any(item is end for item in table.files.open.values())
 
     # ------------------------------------------------------------------------------------------------- events
 
     def feed(self, key: int, event: Event) -> None:
         """Take one event of the process ``key``; calls that failed change nothing."""
-        table = self._of(key)
-        if event.kind == "fork":
-            self._fork(key, event)
-        elif event.kind == "exec":
+        kind = event.kind
+        if kind == "syscall":
+            self._call(key, event)
+        elif kind == "fork":
             self._recorded = True
-            table.cwd = str(event.args.get("cwd") or "") or table.cwd
-            self._exec(table, str(event.args.get("exe") or event.args.get("filename") or ""))
-        elif event.kind == "syscall" and _took_effect(event):
-            self._call(key, table, event)
+            self.of(key)
+            self._inherit(key, number(event.args.get("child_pid")), self._cloning.pop(event.tid, ""))
+        elif kind == "exec":
+            self._exec_event(self.of(key), event)
+        elif kind == "exit" and event.args.get("group") is True and key in self.tables:
+            self.tables[key].files = Files()
 
-    def _fork(self, key: int, event: Event) -> None:
-        pid = number(event.args.get("child_pid"))
-        process = self._processes.get(key)
-        for child in process.children if process else ():
-            if child not in self._tables and self._processes[child].pid == pid:
-                self._of(child)
-                return
-
-    def _exec(self, table: _Table, path: str) -> None:
-        table.exe = path or table.exe
-        table.open = {fd: item for fd, item in table.open.items() if not item.cloexec}
-
-    def _put(self, table: _Table, fd: int | None, item: Descriptor) -> None:
-        if fd is not None and fd >= 0 and (len(table.open) < MAX_DESCRIPTORS or fd in table.open):
-            table.open[fd] = item
-
-    def _call(self, key: int, table: _Table, event: Event) -> None:
+    def _call(self, key: int, event: Event) -> None:
         api = event.api
-        if api in OPENS:
-            self._open(key, table, event)
-        elif api == "close":
-            table.open.pop(number(argument(event, 0)) or 0, None)
-        elif api == "close_range":
-            self._close_range(table, event)
-        elif api in ("dup", "dup2", "dup3", "fcntl", "fcntl64"):
-            self._dup(table, event)
-        elif api in ("pipe", "pipe2"):
-            for fd in _pair(argument(event, 0)):
-                self._put(table, fd, Descriptor("pipe", cloexec="O_CLOEXEC" in str(argument(event, 1))))
-        elif api == "chdir":
-            path = path_argument(event, 0)
-            table.cwd = self.resolve(key, path) if path else table.cwd
-        elif api == "fchdir":
-            item = self.descriptor(key, argument(event, 0))
-            table.cwd = item.path if item and item.path else table.cwd
-        elif api == "memfd_create":
-            name, flags = str(argument(event, 0)), str(argument(event, 1))
-            self._put(table, event.ret, Descriptor("memfd", f"/memfd:{name}", cloexec="MFD_CLOEXEC" in flags))
-        elif api in ("execve", "execveat"):
-            if event.ret is None and not self._recorded:
-                path = path_argument(event, 1 if api == "execveat" else 0)
-                self._exec(table, self.resolve(key, path) if path else "")
-        else:
-            self._socket(table, event)
+        effect = _EFFECTS.get(api)
+        if effect is not None:
+            if event.ret is not None and (event.ret >= 0 or event.errno == "EINPROGRESS"):
+                effect(self, self.of(key), event)
+        elif api in _FORKS:
+            self._fork_call(key, event)
+        elif api in _EXECS and event.ret in (None, 0) and not self._recorded:
+            shift = 1 if api == "execveat" else 0
+            path = path_argument(event, shift)
+            self._exec(self.of(key), self.resolve(key, path) if path else "", argument(event, shift + 1))
 
-    def _open(self, key: int, table: _Table, event: Event) -> None:
-        shift = 1 if event.api in ("openat", "openat2") else 0
-        path = path_argument(event, shift)
-        dirfd = argument(event, 0) if shift else "AT_FDCWD"
-        flags = "O_WRONLY|O_CREAT|O_TRUNC" if event.api == "creat" else open_flags(event)
-        resolved = self.resolve(key, path, dirfd) if path else ""
-        self._put(table, event.ret, Descriptor("file", resolved, flags, cloexec="O_CLOEXEC" in flags))
+    def _fork_call(self, key: int, event: Event) -> None:
+        """Keep the flags for the fork event that follows; without such events the child begins here."""
+        self._cloning.pop(event.tid, None)
+        if event.ret is not None and event.ret < 0:
+            return
+        flags = str(event.args) if event.api.startswith("clone") else ""
+        if self._recorded:
+            self._cloning[event.tid] = flags
+        elif event.ret and "CLONE_THREAD" not in flags:
+            self.of(key)
+            self._inherit(key, event.ret, flags)
 
-    def _close_range(self, table: _Table, event: Event) -> None:
-        first, last = number(argument(event, 0)) or 0, number(argument(event, 1))
-        last = 1 << 31 if last is None or last < 0 else last
-        keep_open = "CLOEXEC" in str(argument(event, 2))
-        for fd in [fd for fd in table.open if first <= fd <= last]:
-            if keep_open:
-                table.open[fd].cloexec = True
-            else:
-                del table.open[fd]
-
-    def _dup(self, table: _Table, event: Event) -> None:
-        old = number(argument(event, 0))
-        item = table.open.get(old) if old is not None else None
-        command = str(argument(event, 1))
-        if event.api.startswith("fcntl"):
-            if command == "F_SETFD" and item is not None:
-                item.cloexec = bool((number(str(argument(event, 2)).removeprefix("0x")) or 0) & 1) or (
-                    "FD_CLOEXEC" in str(argument(event, 2))
-                )
-            if not command.startswith("F_DUPFD"):
+    def _inherit(self, key: int, pid: int | None, flags: str) -> None:
+        process = self.processes.get(key)
+        for child in process.children if process else ():
+            if child not in self.tables and child in self.processes and self.processes[child].pid == pid:
+                self.of(child, flags)
                 return
-        if event.ret is None or event.ret == old:
-            return
-        if item is None:
-            table.open.pop(event.ret, None)
-            return
-        cloexec = "CLOEXEC" in (command if event.api.startswith("fcntl") else str(argument(event, 2)))
-        self._put(table, event.ret, msgspec.structs.replace(item, cloexec=cloexec))
 
-    def _socket(self, table: _Table, event: Event) -> None:
-        api, first = event.api, number(argument(event, 0))
-        if api in ("socket", "socketpair"):
-            family, kind = str(argument(event, 0)), str(argument(event, 1))
-            fds = [event.ret] if api == "socket" else _pair(argument(event, 3))
-            for fd in fds:
-                self._put(table, fd, Descriptor("socket", flags=kind, family=family, cloexec="SOCK_CLOEXEC" in kind))
-        elif api in ("accept", "accept4"):
-            listening = table.open.get(first) if first is not None else None
-            family = listening.family if listening else ""
-            self._put(table, event.ret, Descriptor("socket", family=family, peer=endpoint(argument(event, 1))))
-        elif api == "connect" and first is not None:
-            peer = endpoint(argument(event, 1))
-            item = table.open.get(first) or Descriptor("socket", family=peer.family if peer else "")
-            item.peer = peer
-            self._put(table, first, item)
+    def _exec_event(self, table: Table, event: Event) -> None:
+        self._recorded = True
+        folder = str(event.args.get("cwd") or "")
+        if folder.startswith("/"):
+            table.place.cwd = table.mounts.real(table.place.below(folder))
+        exe = str(event.args.get("exe") or event.args.get("filename") or "")
+        self._exec(table, table.place.below(exe) if exe.startswith("/") else exe, event.args.get("argv"))
 
-
-def _took_effect(event: Event) -> bool:
-    if event.ret is None:
-        return event.api in ("execve", "execveat")
-    return event.ret >= 0 or event.errno == "EINPROGRESS"
-
-
-def _pair(value: Any) -> list[int]:
-    """Read the two descriptors that pipe and socketpair fill in; empty where only a pointer is known."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [fd for fd in map(number, value) if fd is not None]
-    return []
-
-
-def open_flags(event: Event) -> str:
-    """Give the flags of an open call as text, whichever of the four it is."""
-    value = argument(event, 2 if event.api in ("openat", "openat2") else 1)
-    return str(value.get("flags", "")) if isinstance(value, dict) else str(value)
+    def _exec(self, table: Table, path: str, argv: Any) -> None:
+        table.exe = path or table.exe
+        table.argv = [str(word) for word in argv] if isinstance(argv, list) else []
+        files = table.files
+        table.files = Files({fd: item for fd, item in files.open.items() if fd not in files.cloexec})
+        for item in table.files.open.values():
+            if item.other is not None:
+                item.held_by(table.key)
