@@ -34,6 +34,7 @@ class GuestRing:
 
     FIELDS = (
         "magic", "chunks", "chunk_size", "head", "tail", "lost", "seq", "live", "started", "skipped", "chunk_physical",
+        "files",
     )  # fmt: skip
 
     def __init__(self) -> None:

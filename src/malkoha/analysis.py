@@ -27,6 +27,7 @@ from malkoha.model.task import Ended, Run, Task, Timings
 from malkoha.progress import SILENT, Progress
 from malkoha.recorder import Recorder
 from malkoha.store import Home, Store
+from malkoha.taking import Taking
 from malkoha.trace.ring import Ring
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ DELIVER_S = 120.0
 POLL_S = 0.02
 GRACE_S = 2.0
 """How long after the last process the agent may still deliver its output and exit status."""
+COLLECT_S = 20.0
+"""How long the tracer may take to hand over the files that are still open at the end."""
 
 
 def prepare(home: Home, settings: Settings, name: str = "default", progress: Progress = SILENT) -> Image:
@@ -70,8 +73,9 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
             ring = Ring(machine.memory, armed.ring)
             outputs = Outputs(store, settings.analysis.max_output_mb << 20)
             recorder = Recorder(ring, store.records, settings.analysis.max_trace_mb << 20)
-            session = Session(task, store, machine, recorder, outputs, clock, progress)
-            with recorder, outputs:
+            taking = Taking(machine.memory, ring.files, store.files, settings.analysis)
+            session = Session(task, store, machine, recorder, outputs, taking, clock, progress)
+            with recorder, taking.recorder, outputs:
                 failure = _attempt(session)
             result = session.finish(failure)
             run = Run(
@@ -89,6 +93,7 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
                 started_at=started_at,
                 ended_at=datetime.now(UTC),
                 timings=clock.timings(task, started_at, recorder.first_event_at),
+                files=taking.facts(),
                 errors=result.errors,
             )
             _write(store.run, msgspec.json.encode(run))
@@ -160,11 +165,13 @@ class Session:
         machine: Machine,
         recorder: Recorder,
         outputs: Outputs,
+        taking: Taking,
         clock: Stopwatch,
         progress: Progress,
     ) -> None:
         self.task, self.store, self.machine = task, store, machine
         self.recorder, self.outputs, self.clock, self.progress = recorder, outputs, clock, progress
+        self.taking = taking
         self.started = False
         """Whether the sample may have run, so that there is something to report."""
         self._result = Result()
@@ -184,6 +191,7 @@ class Session:
             try:
                 self._result.ended = self._wait()
                 self._settle(guest)
+                self._collect()
             finally:
                 self._result.exit_status = guest.exit_status
                 self.clock.lap("run_s")
@@ -199,7 +207,7 @@ class Session:
             self._note(f"at the end {_recording_failed(self.recorder.error)}")
         if self.machine.disk_errors:
             self._note(f"the guest had {self.machine.disk_errors} disk errors: it may have reached its write limit")
-        for remark in self.outputs.remarks():
+        for remark in (*self.outputs.remarks(), *self.taking.remarks()):
             self._note(remark)
         return self._result
 
@@ -254,8 +262,16 @@ class Session:
             why = f": {guest.trouble}" if guest.trouble else ""
             self._note(f"the agent in the guest was lost, output and exit status may be missing{why}")
 
-    def _until(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + GRACE_S
+    def _collect(self) -> None:
+        """Have the tracer hand over the files that may have changed since they were taken."""
+        if self._machine_ended() or not self.taking.ask():
+            return
+        self._until(lambda: self.taking.answered or bool(self._machine_ended()), COLLECT_S)
+        if not self.taking.answered:
+            self._note("the tracer did not hand over all files that were still open: their last state may be missing")
+
+    def _until(self, done: Callable[[], bool], wait_s: float = GRACE_S) -> None:
+        deadline = time.monotonic() + wait_s
         while not done() and time.monotonic() < deadline:
             time.sleep(POLL_S)
 

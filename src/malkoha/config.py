@@ -67,6 +67,15 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Most that is kept of the sample's standard output, and of its error output, in MiB."),
     ] = 64
+    max_file_mb: Annotated[
+        int, Meta(ge=1, le=1024, description="Most that is taken of one file that the sample wrote, in MiB.")
+    ] = 10
+    max_files: Annotated[
+        int, Meta(ge=1, le=100_000, description="How many versions of files that the sample wrote are taken.")
+    ] = 1000
+    max_files_mb: Annotated[
+        int, Meta(ge=1, le=16384, description="Most that is taken of all files that the sample wrote, in MiB.")
+    ] = 200
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,6 +35,7 @@ from malkoha.model.report import (
 from malkoha.model.task import Run, Task
 from malkoha.processing import runner as processing
 from malkoha.processing.behavior import Found
+from malkoha.processing.dropped import DroppedFiles
 from malkoha.progress import SILENT, Progress
 from malkoha.reporting.base import Reporter
 from malkoha.reporting.html_report import HtmlReporter
@@ -80,6 +81,9 @@ def make(store: Store, progress: Progress = SILENT) -> Report:
     matches, failed = signatures.run(trace, sections)
     report = assemble(task, run, trace, sections)
     report.malkoha.omitted = found.omitted
+    if isinstance(files := sections.get("dropped"), DroppedFiles):
+        report.malkoha.omitted |= files.omitted
+        errors += files.remarks
     report.signatures = matches
     report.malkoha.verdict = verdict(matches)
     report.info.score = report.malkoha.verdict.score
@@ -187,7 +191,7 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
         strings=msgspec.convert(sections.get("strings", []), list[str]),
         behavior=sections["behavior"],
         network=Network(),
-        dropped=msgspec.convert(sections.get("dropped", []), list[dict[str, Any]]),
+        dropped=found.entries if isinstance(found := sections.get("dropped"), DroppedFiles) else [],
         screenshots=msgspec.convert(sections.get("screenshots", []), list[dict[str, Any]]),
         debug=debug if isinstance(debug, Debug) else Debug(errors=list(run.errors)),
         malkoha=Own(

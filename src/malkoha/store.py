@@ -86,6 +86,11 @@ class Store:
         return self.root / "trace" / "records.bin"
 
     @property
+    def files(self) -> Path:
+        """Records of the files that were taken from the guest, as the tracer wrote them."""
+        return self.root / "trace" / "files.bin"
+
+    @property
     def stap(self) -> Path:
         """Lines in Cuckoo's grammar, of the kprobe engine or of an imported log."""
         return self.root / "trace" / "all.stap"

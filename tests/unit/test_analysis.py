@@ -28,11 +28,12 @@ from malkoha.machinery.snapshot import Snapshot
 from malkoha.model.task import Options, Run, Sample, Task
 from malkoha.progress import SILENT
 from malkoha.store import Home, Store
-from malkoha.trace import ring
+from malkoha.trace import control, ring
 from tests.fake_guest import FakeGuest, Head, polite
 from tests.records import Recording
 
 RING, CHUNK, CHUNKS = 4096, 65536, 2
+FILES = 0x40000
 FIELDS = ("magic", "chunks", "chunk_size", "head", "tail", "lost", "seq", "live", "started", "skipped")
 
 
@@ -52,6 +53,10 @@ class FakeMachine(Machinery):
         chunks = [RING + 4096 + i * CHUNK for i in range(CHUNKS)]
         self.memory.write(RING, struct.pack(f"<{len(FIELDS)}Q", ring.MAGIC, CHUNKS, CHUNK, *[0] * 7))
         self.memory.write(RING + 8 * len(FIELDS), struct.pack(f"<{CHUNKS}Q", *chunks))
+        self.memory.write(RING + ring.HEADER_SIZE - 8, struct.pack("<Q", FILES))
+        chunks = [FILES + 4096 + i * CHUNK for i in range(CHUNKS)]
+        self.memory.write(FILES, struct.pack(f"<{len(FIELDS)}Q", ring.MAGIC, CHUNKS, CHUNK, *[0] * 7))
+        self.memory.write(FILES + 8 * len(FIELDS), struct.pack(f"<{CHUNKS}Q", *chunks))
 
     def start(self) -> None:
         raise AssertionError("an analysis never boots from cold")
@@ -87,6 +92,13 @@ class FakeMachine(Machinery):
     def set(self, **fields: int) -> None:
         for name, value in fields.items():
             self.memory.write(RING + 8 * FIELDS.index(name), struct.pack("<Q", value))
+
+    def control(self, word: int) -> int:
+        value: int = struct.unpack("<Q", self.memory.read(FILES + control.AT + 8 * word, 8))[0]
+        return value
+
+    def set_control(self, word: int, value: int) -> None:
+        self.memory.write(FILES + control.AT + 8 * word, struct.pack("<Q", value))
 
     def record(self, data: bytes) -> None:
         self.memory.write(RING + 4096, data)
@@ -462,3 +474,35 @@ def test_any_other_image_must_be_there(home: Home, monkeypatch: pytest.MonkeyPat
     assert analysis.prepare(home, Settings(), "mine") is mine
     with pytest.raises(HostError, match="there is no image other"):
         analysis.prepare(home, Settings(), "other")
+
+
+def test_what_is_still_open_is_asked_for_at_the_end(world: World) -> None:
+    wanted, answered, held, count, refused = 3, 4, 5, 6, 8
+    limits: list[int] = []
+    world.machine.set_control(held, 1)
+
+    def answer() -> None:
+        while world.machine.control(wanted) == 0:
+            time.sleep(0.001)
+        limits.extend(world.machine.control(word) for word in range(3))
+        world.machine.set_control(count, 7)
+        world.machine.set_control(refused, 2)
+        world.machine.set_control(answered, world.machine.control(wanted))
+
+    world.later(0, answer)
+    run = world.run()
+    assert limits == [10 << 20, 1000, 200 << 20]
+    assert (run.files.taken, run.files.refused, run.files.limit_size) == (7, 2, 10 << 20)
+    assert "files: 2 versions of files were not taken: the limits are 1000 files and 200 MiB" in run.errors
+
+
+def test_files_that_are_not_handed_over_are_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(analysis, "COLLECT_S", 0.05)
+    world.machine.set_control(5, 1)
+    assert any("did not hand over all files" in error for error in world.run().errors)
+
+
+def test_nothing_is_asked_for_where_nothing_is_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control.Control, "ask", lambda self: pytest.fail("asked"))
+    run = world.run()
+    assert run.files.taken == run.files.lost == 0

@@ -351,6 +351,7 @@ static void call_enter(struct pt_regs *regs, long nr)
 	clear_bit(current->pid, unread_memory);
 	set_bit(current->pid, inside_call);
 	record_enter(regs, nr, 0);
+	files_enter(regs, nr, call_compat());
 }
 
 /* A new task returns from the fork that its creator made: no call of its own. */
@@ -396,4 +397,5 @@ static void call_exit(struct pt_regs *regs, long ret)
 	}
 	clear_bit(current->pid, unread_memory);
 	rec_end();
+	files_exit(args, nr, ret, compat);
 }

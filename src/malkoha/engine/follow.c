@@ -70,6 +70,7 @@ static void rec_clock(void)
 	struct rec_clock *rec = rec_begin(REC_CLOCK, 0, sizeof(*rec));
 
 	rec->real_ns = ktime_get_real_fast_ns();
+	clock_offset = rec->real_ns - ktime_get_mono_fast_ns();
 	rec_end();
 }
 
@@ -160,6 +161,11 @@ static void follow_exec(struct task_struct *task, int old_tid, struct linux_binp
 	if (task->fs)
 		blob_path(3, &task->fs->pwd);
 	rec_end();
+	rcu_read_lock();
+	exe = rcu_dereference(mm->exe_file);
+	if (exe)
+		files_executed(exe);
+	rcu_read_unlock();
 }
 
 static void follow_exit(struct task_struct *task)
@@ -173,6 +179,8 @@ static void follow_exit(struct task_struct *task)
 	rec->group_dead = atomic_read(&task->signal->live) == 0;
 	memcpy(rec->comm, task->comm, TASK_COMM_LEN);
 	rec_end();
+	if (atomic_read(&task->signal->live) == 0)
+		files_process_exit();
 	clear_bit(task->pid, traced_tids);
 	/* The call in which it ended does not return, and the id will be another task's. */
 	forget_call(task->pid);

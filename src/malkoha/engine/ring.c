@@ -20,6 +20,7 @@
 #define RING_CHUNK_ORDER 10
 #define RING_CHUNK_SIZE (PAGE_SIZE << RING_CHUNK_ORDER)
 #define RING_MAX_CHUNKS 16
+#define FILES_AT 512		/* where the control block of files.c lies in the page of its ring's header */
 #define RING_WAIT_NS (5ULL * NSEC_PER_SEC)
 #define SCRATCH_ORDER 6
 #define SCRATCH_SIZE (PAGE_SIZE << SCRATCH_ORDER)
@@ -41,6 +42,7 @@ struct ring_header {
 	u64 started;		/* set by the first traced fork */
 	u64 skipped;		/* probes that SystemTap itself could not run */
 	u64 chunk_physical[RING_MAX_CHUNKS];
+	u64 files;		/* physical address of the header of the ring for the content of files */
 };
 
 struct rec_head {
@@ -67,22 +69,49 @@ struct scratch {
 	char *data;
 };
 
-static struct ring_header *ring;
-static char *ring_chunk[RING_MAX_CHUNKS];
-static u64 ring_size;
-static DEFINE_SPINLOCK(ring_lock);
+struct stream {
+	struct ring_header *header;
+	char *chunk[RING_MAX_CHUNKS];
+	u64 size;
+	spinlock_t lock;
+};
+
+static struct stream events_ring = { .lock = __SPIN_LOCK_UNLOCKED(events_ring.lock) };
+static struct stream files_ring = { .lock = __SPIN_LOCK_UNLOCKED(files_ring.lock) };
+static struct ring_header *ring;	/* of the events */
 static DEFINE_PER_CPU(struct scratch, scratches);
 static unsigned long *traced_tids;
 
-/* One page run for each chunk: the ring needs no virtually contiguous memory, records never cross a chunk's end. The
+/* One page run for each chunk: a ring needs no virtually contiguous memory, records never cross a chunk's end. The
  * probe that calls this may not sleep, hence GFP_ATOMIC. */
+static bool stream_create(struct stream *stream, int chunks)
+{
+	int i;
+
+	stream->header = (struct ring_header *)get_zeroed_page(GFP_ATOMIC);
+	if (!stream->header)
+		return false;
+	for (i = 0; i < chunks; i++) {
+		stream->chunk[i] = (char *)__get_free_pages(GFP_ATOMIC | __GFP_NOWARN, RING_CHUNK_ORDER);
+		if (!stream->chunk[i])
+			break;
+		stream->header->chunk_physical[i] = virt_to_phys(stream->chunk[i]);
+	}
+	if (i < 2)
+		return false;
+	stream->header->chunks = i;
+	stream->header->chunk_size = RING_CHUNK_SIZE;
+	stream->size = i * RING_CHUNK_SIZE;
+	smp_store_release(&stream->header->magic, RING_MAGIC);
+	return true;
+}
+
 static u64 ring_create(void)
 {
-	int i, cpu;
+	int cpu;
 
 	traced_tids = (unsigned long *)__get_free_pages(GFP_ATOMIC | __GFP_ZERO, BITMAP_ORDER);
-	ring = (struct ring_header *)get_zeroed_page(GFP_ATOMIC);
-	if (!ring || !traced_tids)
+	if (!traced_tids || !stream_create(&events_ring, RING_CHUNKS))
 		return 0;
 	for_each_possible_cpu(cpu) {
 		struct scratch *s = per_cpu_ptr(&scratches, cpu);
@@ -92,18 +121,8 @@ static u64 ring_create(void)
 		if (!s->data)
 			return 0;
 	}
-	for (i = 0; i < RING_CHUNKS; i++) {
-		ring_chunk[i] = (char *)__get_free_pages(GFP_ATOMIC | __GFP_NOWARN, RING_CHUNK_ORDER);
-		if (!ring_chunk[i])
-			break;
-		ring->chunk_physical[i] = virt_to_phys(ring_chunk[i]);
-	}
-	if (i < 2)
-		return 0;
-	ring->chunks = i;
-	ring->chunk_size = RING_CHUNK_SIZE;
-	ring_size = i * RING_CHUNK_SIZE;
-	smp_store_release(&ring->magic, RING_MAGIC);
+	ring = events_ring.header;
+	ring->files = virt_to_phys(files_ring.header);
 	/*
 	 * Without a reference rmmod could end the trace, and with one rmmod -f still could: this kernel has
 	 * CONFIG_MODULE_FORCE_UNLOAD. What is not live yet is not unloaded, forced or not (delete_module(2), EBUSY).
@@ -113,18 +132,18 @@ static u64 ring_create(void)
 	return virt_to_phys(ring);
 }
 
-static char *ring_at(u64 position)
+static char *stream_at(struct stream *stream, u64 position)
 {
-	u64 offset = position % ring_size;
+	u64 offset = position % stream->size;
 
-	return ring_chunk[offset / RING_CHUNK_SIZE] + offset % RING_CHUNK_SIZE;
+	return stream->chunk[offset / RING_CHUNK_SIZE] + offset % RING_CHUNK_SIZE;
 }
 
-static bool ring_wait(u64 need)
+static bool stream_wait(struct stream *stream, u64 need)
 {
 	u64 deadline = 0;
 
-	while (ring->head + need - READ_ONCE(ring->tail) > ring_size) {
+	while (stream->header->head + need - READ_ONCE(stream->header->tail) > stream->size) {
 		u64 now = ktime_get_mono_fast_ns();
 
 		if (!deadline)
@@ -136,36 +155,37 @@ static bool ring_wait(u64 need)
 	return true;
 }
 
-/* Called with preemption off, in task context only. The sequence number and the time are given under the lock, so
- * that both grow in the order of the records. */
-static void ring_put(struct rec_head *rec)
+/* Called in task context only, with preemption off as the lock itself sees to. The sequence number and the time are
+ * given under the lock, so that both grow in the order of the records. */
+static void stream_put(struct stream *stream, struct rec_head *rec)
 {
+	struct ring_header *header = stream->header;
 	u64 room, need;
 
 	rec->tid = current->pid;
 	rec->pid = current->tgid;
-	spin_lock(&ring_lock);
-	room = RING_CHUNK_SIZE - ring->head % RING_CHUNK_SIZE;
+	spin_lock(&stream->lock);
+	room = RING_CHUNK_SIZE - header->head % RING_CHUNK_SIZE;
 	need = rec->size <= room ? rec->size : room + rec->size;
-	if (!ring_wait(need)) {
-		ring->lost++;
-		ring->seq++;
-		spin_unlock(&ring_lock);
+	if (!stream_wait(stream, need)) {
+		header->lost++;
+		header->seq++;
+		spin_unlock(&stream->lock);
 		return;
 	}
 	if (rec->size > room) {
-		struct rec_head *pad = (struct rec_head *)ring_at(ring->head);
+		struct rec_head *pad = (struct rec_head *)stream_at(stream, header->head);
 
 		pad->size = room;	/* sizes are multiples of 8: at least these 8 bytes fit */
 		pad->type = REC_PAD;
 		pad->flags = 0;
-		smp_store_release(&ring->head, ring->head + room);
+		smp_store_release(&header->head, header->head + room);
 	}
-	rec->seq = ring->seq++;
+	rec->seq = header->seq++;
 	rec->ns = ktime_get_mono_fast_ns();
-	memcpy(ring_at(ring->head), rec, rec->size);
-	smp_store_release(&ring->head, ring->head + rec->size);
-	spin_unlock(&ring_lock);
+	memcpy(stream_at(stream, header->head), rec, rec->size);
+	smp_store_release(&header->head, header->head + rec->size);
+	spin_unlock(&stream->lock);
 }
 
 static void *rec_begin(u16 type, u16 flags, u32 size)
@@ -186,7 +206,7 @@ static void rec_end(void)
 	struct rec_head *rec = (struct rec_head *)s->data;
 
 	rec->size = s->used;
-	ring_put(rec);
+	stream_put(&events_ring, rec);
 }
 
 /* Reserve a blob of at most `limit` bytes; the caller fills blob_data() and says with blob_end() what it used. */

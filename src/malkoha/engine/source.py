@@ -38,6 +38,21 @@ _FLAT = {
 }
 
 
+FILE_CALLS: dict[str, tuple[str, int]] = {
+    **dict.fromkeys(
+        ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "sendfile64"), ("FILE_WRITE", 0)
+    ),
+    **dict.fromkeys(("ftruncate", "ftruncate64", "fallocate"), ("FILE_WRITE", 0)),
+    **dict.fromkeys(("copy_file_range", "splice"), ("FILE_WRITE", 2)),
+    **dict.fromkeys(("open", "openat", "openat2", "creat", "open_by_handle_at", "memfd_create"), ("FILE_OPEN", 0)),
+    **dict.fromkeys(("mmap", "mmap2"), ("FILE_MAP", 4)),
+    "close": ("FILE_CLOSE", 0),
+    "dup2": ("FILE_CLOSE", 1),
+    "dup3": ("FILE_CLOSE", 1),
+    "reboot": ("FILE_REBOOT", 0),
+}
+"""What a call means for files (engine/files.c), and which argument is the descriptor; FILE_OPEN returns it."""
+
 _NARROW = frozenset({"int", "uint"})
 
 
@@ -69,13 +84,27 @@ def calls(abi: Abi) -> str:
     return f"static const struct call {name}[] = {{\n" + "\n".join(rows) + "\n};\n"
 
 
+_TABLES = "static u8 file_call_of("
+
+
+def file_calls(abi: Abi) -> str:
+    """Write the C table that says what each call means for files."""
+    rows = [
+        f"\t[{number}] = {' | '.join([FILE_CALLS[call.name][0], str(FILE_CALLS[call.name][1])])}, /* {call.name} */"
+        for number, call in sorted(numbers(abi).items())
+        if call.name in FILE_CALLS and not (abi == "i386" and call.name == "mmap")
+    ]
+    return f"static const u8 file_calls_{'32' if abi == 'i386' else '64'}[] = {{\n" + "\n".join(rows) + "\n};\n"
+
+
 def _text(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 def script(engine: Engine) -> str:
     """Return the whole script, ready for ``stap -g -p4``."""
-    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + _text("follow.c")
+    files_c = _text("files.c").replace(_TABLES, file_calls("x86-64") + "\n" + file_calls("i386") + "\n" + _TABLES, 1)
+    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + _text("follow.c")
     if engine == "tracepoint":
         capture = _text("capture.c")
         marker = "struct rec_enter {"

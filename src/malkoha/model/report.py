@@ -63,6 +63,43 @@ class File(msgspec.Struct, kw_only=True):
     urls: list[str] = []
 
 
+class FileWriter(msgspec.Struct, kw_only=True):
+    """A process that wrote a file, or created it without writing (no times)."""
+
+    pid: int
+    key: int | None
+    """Of the process in ``behavior.processes``; None when the trace does not hold it."""
+    process_name: str
+    first: float | None
+    last: float | None
+
+
+class Dropped(File, kw_only=True):
+    """One version of a file that the sample wrote, up to ``pids`` as in Cuckoo. Size and hashes: of what was kept."""
+
+    filepath: str
+    """Its path in the guest when it was taken."""
+    pids: list[int]
+    """Who wrote it."""
+    writers: list[FileWriter]
+    writers_total: int
+    taken: float
+    why: str
+    """closed, executed, writer ended, idle, or end of the run."""
+    version: int
+    """Counted from 1 among the versions of the same file that were taken."""
+    true_size: int
+    cut: int
+    """Bytes behind the limit, which were not taken."""
+    missing: int
+    """Bytes that could not be had; zeros stand in their place."""
+    deleted: bool
+    moved_to: str
+    """Where the sample moved it later; empty when it did not."""
+    mode: str
+    uid: int
+
+
 class Target(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What was analysed: a file or a URL."""
 
@@ -290,7 +327,7 @@ class Report(msgspec.Struct, kw_only=True):
     strings: list[str] = []
     behavior: Behavior
     network: Network
-    dropped: list[dict[str, Any]] = []
+    dropped: list[Dropped] = []
     buffer: list[Any] = []
     extracted: list[Any] = []
     procmemory: list[Any] = []

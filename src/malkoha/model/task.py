@@ -83,6 +83,22 @@ class Timings(msgspec.Struct, kw_only=True):
 Ended = Literal["all processes gone", "timeout", "machine off", "tracer stopped", "interrupted"]
 
 
+class Files(msgspec.Struct, kw_only=True):
+    """How complete the files are that were taken from the guest."""
+
+    taken: int = 0
+    """Versions of files; ``bytes`` is what they hold."""
+    bytes: int = 0
+    refused: int = 0
+    """Versions that were not taken because of the limits on number and bytes."""
+    untracked: int = 0
+    """Writes to files beyond those that the tracer can tell apart."""
+    lost: int = 0
+    """Records of files that did not come out."""
+    limit_size: int = 10 << 20
+    """Bytes of one file that are taken at most."""
+
+
 class Run(msgspec.Struct, kw_only=True):
     """Facts about one run in a machine: written as run.json when the run ends, read by processing."""
 
@@ -103,4 +119,5 @@ class Run(msgspec.Struct, kw_only=True):
     started_at: datetime
     ended_at: datetime
     timings: Timings
+    files: Files = msgspec.field(default_factory=Files)
     errors: list[str] = []

@@ -1,4 +1,4 @@
-"""Sections of what came out of the guest beside the trace: dropped files, screenshots, the logs, the printed output."""
+"""Sections of what came out of the guest beside trace and files: screenshots, the logs, the printed output."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from malkoha.model.report import Debug, Output
 from malkoha.processing.base import Earlier, Facts, Processing
-from malkoha.processing.target import file_facts
 from malkoha.trace.stap import text_of
 
 FILES = 1_000
@@ -24,23 +21,6 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())[:FILES]
-
-
-class DroppedModule(Processing):
-    """Make the section ``dropped``: facts on every file taken from the guest; files are named by their hash here."""
-
-    name = "dropped"
-
-    def run(self, facts: Facts, earlier: Earlier) -> list[dict[str, Any]]:
-        del earlier
-        return [self._one(path) for path in _files(facts.store.dropped)]
-
-    @staticmethod
-    def _one(path: Path) -> dict[str, Any]:
-        import magic
-
-        found: dict[str, Any] = msgspec.to_builtins(file_facts(path, name=path.name, kind=magic.from_file(str(path))))
-        return found
 
 
 class ScreenshotsModule(Processing):

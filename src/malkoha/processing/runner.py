@@ -15,9 +15,10 @@ import msgspec
 
 from malkoha.errors import ProcessingError
 from malkoha.model.task import Run, Task
-from malkoha.processing.artefacts import DebugModule, DroppedModule, OutputModule, ScreenshotsModule
+from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsModule
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
+from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
 from malkoha.processing.strings import StringsModule
 from malkoha.processing.target import TargetModule

@@ -24,8 +24,11 @@ def urls(data: bytes) -> list[str]:
     return list(found)[:URL_LIMIT]
 
 
-def file_facts(path: Path, *, name: str, kind: str) -> File:
-    """Read a file once and give its hashes; ``name`` is what the user called it, ``kind`` its libmagic type."""
+def file_facts(path: Path, *, name: str, kind: str, fuzzy: bool = True) -> File:
+    """Read a file once and give its hashes; ``name`` is what the user called it, ``kind`` its libmagic type.
+
+    ssdeep, which is slow, is computed with ``fuzzy`` only.
+    """
     digests = [hashlib.new(algorithm, usedforsecurity=False) for algorithm in ("md5", "sha1", "sha256", "sha512")]
     crc, size, head = 0, 0, bytearray()
     with path.open("rb") as file:
@@ -46,7 +49,7 @@ def file_facts(path: Path, *, name: str, kind: str) -> File:
         sha1=sha1,
         sha256=sha256,
         sha512=sha512,
-        ssdeep=_fuzzy(bytes(head)) if size <= FUZZY_LIMIT else None,
+        ssdeep=_fuzzy(bytes(head)) if fuzzy and size <= FUZZY_LIMIT else None,
         type=kind,
         urls=urls(bytes(head)),
     )

@@ -21,7 +21,7 @@ _MOST = (1 << 63) - 1
 _FIXED = struct.Struct("<10Q")
 _WORD = struct.Struct("<Q")
 _HEAD, _TAIL, _LOST, _SEQ, _LIVE, _STARTED, _SKIPPED = (8 * n for n in range(3, 10))
-HEADER_SIZE = _FIXED.size + 8 * MAX_CHUNKS
+HEADER_SIZE = _FIXED.size + 8 * MAX_CHUNKS + 8
 
 
 class Memory(Protocol):
@@ -46,6 +46,8 @@ class Ring:
         if magic != MAGIC or not 0 < chunks <= MAX_CHUNKS or not 4096 <= self._chunk_size <= MAX_CHUNK_SIZE:
             raise TraceError("the tracer's ring is not where it should be", f"no valid header at {physical:#x}")
         self._chunks = struct.unpack_from(f"<{chunks}Q", header, _FIXED.size)
+        self.files: int = _WORD.unpack_from(header, HEADER_SIZE - 8)[0]
+        """Physical address of the header of the ring for the content of files."""
         self.size = chunks * self._chunk_size
         self.tampered = False
         """The header no longer makes sense: something in the guest overwrote it; reading has ended there."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from malkoha.engine.source import ENGINE_OPTIONS, RING_CHUNKS, Engine, calls, script
-from malkoha.trace import records
+from malkoha.engine.source import ENGINE_OPTIONS, FILE_CALLS, RING_CHUNKS, Engine, calls, file_calls, script
+from malkoha.trace import control, files, records, ring
 from malkoha.trace.syscalls import Abi, numbers
 
 ENGINES: tuple[Engine, ...] = ("tracepoint", "kprobe")
@@ -131,6 +131,7 @@ def test_a_script_defines_the_tables_that_it_uses(engine: Engine) -> None:
 
 def test_types_of_records_are_those_of_the_reader() -> None:
     found = {name: int(value) for name, value in re.findall(r"REC_(\w+) = (\d+)", script("tracepoint"))}
+    assert (found.pop("FILE"), found.pop("FILE_DATA"), found.pop("FILE_END")) == (files.FILE, files.DATA, files.END)
     ours = {
         "PAD": records.PAD, "CLOCK": records.CLOCK, "ENTER": records.ENTER, "EXIT": records.EXIT, "FORK": records.FORK,
         "EXEC": records.EXEC, "TASKEXIT": records.TASK_EXIT, "TEXT": records.TEXT, "SIGNAL": records.SIGNAL,
@@ -153,8 +154,15 @@ def test_records_have_the_sizes_that_the_reader_expects(tmp_path: Path) -> None:
         "rec_exec": records.MINIMUM[records.EXEC],
         "rec_taskexit": records.MINIMUM[records.TASK_EXIT],
         "rec_signal": records.MINIMUM[records.SIGNAL],
+        "ring_header": ring.HEADER_SIZE,
+        "files_control": 8 * 11 + 4 * control.TASKS,
+        "file_writer": 24,
+        "rec_file": files.MINIMUM[files.FILE],
+        "rec_file_data": files.MINIMUM[files.DATA],
+        "rec_file_end": files.MINIMUM[files.END],
     }
     lines = ["#include <stdint.h>", "#define TASK_COMM_LEN 16"]
+    lines += re.findall(r"^#define (?:RING_MAX_CHUNKS|FILE_WRITERS|FILES_TASKS) \d+$", text, re.MULTILINE)
     lines += [f"typedef {sign}int{bits}_t {sign[:1] or 's'}{bits};" for sign in ("", "u") for bits in (8, 16, 32, 64)]
     for name, size in kinds.items():
         structure = re.search(rf"^struct {name} \{{.*?^\}};", text, re.DOTALL | re.MULTILINE)
@@ -163,3 +171,21 @@ def test_records_have_the_sizes_that_the_reader_expects(tmp_path: Path) -> None:
     source = tmp_path / "sizes.c"
     source.write_text("\n".join(lines) + "\n", encoding="utf-8")
     subprocess.run(["gcc", "-fsyntax-only", str(source)], check=True)
+
+
+def test_the_control_block_lies_where_the_host_expects_it() -> None:
+    text = script("tracepoint")
+    assert f"#define FILES_AT {control.AT}\t" in text
+    reasons = {int(value): name for name, value in re.findall(r"WHY_(\w+) = (\d+)", text)}
+    assert set(reasons) == set(files.WHY)
+
+
+def test_calls_that_concern_files() -> None:
+    assert "\t[1] = FILE_WRITE | 0, /* write */" in file_calls("x86-64")
+    assert "\t[326] = FILE_WRITE | 2, /* copy_file_range */" in file_calls("x86-64")
+    assert "\t[192] = FILE_MAP | 4, /* mmap2 */" in file_calls("i386")
+    assert "/* mmap */" not in file_calls("i386"), "its arguments lie in memory"
+    for name in FILE_CALLS:
+        assert f"/* {name} */" in file_calls("x86-64") + file_calls("i386")
+    for engine in ENGINES:
+        assert script(engine).count("u8 file_calls_64[]") == script(engine).count("u8 file_calls_32[]") == 1

@@ -5,29 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from malkoha.processing import artefacts
-from malkoha.processing.artefacts import DebugModule, DroppedModule, OutputModule, ScreenshotsModule
+from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsModule
 from malkoha.processing.base import Earlier
 from tests.unit.processing.folder import analysis
 
 
 def test_nothing_there(tmp_path: Path) -> None:
     facts, earlier = analysis(tmp_path), Earlier({})
-    assert DroppedModule().run(facts, earlier) == []
     assert ScreenshotsModule().run(facts, earlier) == []
     debug = DebugModule().run(facts, earlier)
     assert (debug.log, debug.errors) == ([], ["the agent was slow"])
     output = OutputModule().run(facts, earlier)
     assert (output.stdout, output.stdout_bytes) == ("", 0)
-
-
-def test_dropped_files_but_no_links(tmp_path: Path) -> None:
-    facts = analysis(tmp_path)
-    facts.store.dropped.mkdir()
-    (facts.store.dropped / "a").write_bytes(b"#!/bin/sh\necho http://x.example/\n")
-    (facts.store.dropped / "link").symlink_to("/etc/passwd")
-    (found,) = DroppedModule().run(facts, Earlier({}))
-    assert (found["name"], found["size"], found["urls"]) == ("a", 33, ["http://x.example/"])
-    assert "shell script" in found["type"]
 
 
 def test_screenshots_have_plain_names(tmp_path: Path) -> None:
