@@ -302,6 +302,27 @@ static void file_copy(struct inode *inode, u64 id, u64 limit, char *buffer, stru
 	stream_put(&files_ring, &end->head);
 }
 
+/* A file may have been made without a name (O_TMPFILE), or lose the one by which it was opened, and have another. */
+static char *file_name(struct tracked *t, char *buffer)
+{
+	struct inode *inode = d_inode(t->path.dentry);
+	struct path path = t->path;
+	struct dentry *alias;
+	char *name;
+
+	rcu_read_lock();
+	if (d_unlinked(path.dentry) && inode->i_nlink) {
+		spin_lock(&inode->i_lock);
+		hlist_for_each_entry(alias, &inode->i_dentry, d_u.d_alias)
+			if (!d_unhashed(alias))
+				path.dentry = alias;
+		spin_unlock(&inode->i_lock);
+	}
+	name = d_path(&path, buffer, FILE_PATH);
+	rcu_read_unlock();
+	return name;
+}
+
 static void file_put_head(struct tracked *t, u64 id, u32 why, bool repeated, char *buffer)
 {
 	struct inode *inode = d_inode(t->path.dentry);
@@ -324,7 +345,7 @@ static void file_put_head(struct tracked *t, u64 id, u32 why, bool repeated, cha
 	rec->repeated = repeated;
 	rec->writers = t->writers;
 	memcpy(rec->writer, t->writer, sizeof(rec->writer));
-	name = d_path(&t->path, rec->path, FILE_PATH);
+	name = file_name(t, rec->path);
 	if (!IS_ERR(name)) {
 		rec->path_size = strlen(name);
 		memmove(rec->path, name, rec->path_size);

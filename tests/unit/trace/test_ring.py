@@ -185,4 +185,4 @@ def test_the_header_is_that_of_the_engine() -> None:
     assert [offsets[name] for name in ("head", "tail", "lost", "seq", "live", "started", "skipped")] == [
         ring._HEAD, ring._TAIL, ring._LOST, ring._SEQ, ring._LIVE, ring._STARTED, ring._SKIPPED,
     ]  # fmt: skip
-    assert offsets["chunk_physical"] + 8 * ring.MAX_CHUNKS == ring.HEADER_SIZE
+    assert offsets["chunk_physical"] + 8 * (ring.MAX_CHUNKS + 1) == ring.HEADER_SIZE
