@@ -30,7 +30,7 @@ def of(analysis: Analysis, path: str) -> list[Entry]:
 
 
 def content(analysis: Analysis, entry: Entry) -> bytes:
-    data = (analysis.store.root / entry["path"]).read_bytes()
+    data = analysis.store.root.joinpath(str(entry["path"])).read_bytes()
     assert hashlib.sha256(data).hexdigest() == entry["sha256"]
     assert len(data) == entry["size"]
     return data
