@@ -21,6 +21,7 @@ from malkoha.errors import ProcessingError
 from malkoha.model.event import Event
 from malkoha.model.report import (
     Behavior,
+    Buffer,
     Debug,
     Info,
     MachineFacts,
@@ -192,6 +193,7 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
         behavior=sections["behavior"],
         network=Network(),
         dropped=found.entries if isinstance(found := sections.get("dropped"), DroppedFiles) else [],
+        buffer=msgspec.convert(sections.get("buffer", []), list[Buffer]),
         screenshots=msgspec.convert(sections.get("screenshots", []), list[dict[str, Any]]),
         debug=debug if isinstance(debug, Debug) else Debug(errors=list(run.errors)),
         malkoha=Own(

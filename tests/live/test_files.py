@@ -101,6 +101,13 @@ def test_the_unchanged_part_of_a_file_is_read_as_well(everything: Analysis) -> N
     assert len(data) > 1 << 20
 
 
+def test_a_here_document_is_there_as_it_was_read(everything: Analysis) -> None:
+    (document,) = everything.report["buffer"]
+    assert document["text"] == "echo from the document >/root/heredoc; rm /root/heredoc\n"
+    assert (document["size"], document["cut"], document["source"]) == (len(document["text"]), 0, "processes")
+    assert document["text"].split(" >")[0] in everything.store.report_html.read_text()
+
+
 def test_a_log_is_not_taken_line_by_line(everything: Analysis) -> None:
     versions = of(everything, "/root/log")
     assert content(everything, versions[-1]) == b"line\n" * 30

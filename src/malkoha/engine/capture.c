@@ -9,6 +9,7 @@
 #define STRING_LIMIT 4096
 #define VECTOR_LIMIT 32768
 #define BUFFER_LIMIT 1024
+#define INPUT_LIMIT 8192	/* an interpreter reads its script from standard input in such pieces */
 #define MESSAGES_LIMIT 4
 
 /* Operation at entry: what the argument points to. */
@@ -278,7 +279,7 @@ static void capture_return(const struct operation *op, u8 arg, const unsigned lo
 		capture_memory(arg, 0, pointer, op->size, op->size);
 		break;
 	case OP_OUT_BUFFER:
-		capture_memory(arg, 0, pointer, ret, BUFFER_LIMIT);
+		capture_memory(arg, 0, pointer, ret, !args[0] && ret <= INPUT_LIMIT ? INPUT_LIMIT : BUFFER_LIMIT);
 		break;
 	case OP_OUT_ADDRESS:
 		if (pointer && !copy_from_user_nofault(&length, (void __user *)args[op->index], 4))

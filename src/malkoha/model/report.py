@@ -98,6 +98,28 @@ class Dropped(File, kw_only=True):
     """Where the sample moved it later; empty when it did not."""
     mode: str
     uid: int
+    binary: bool
+    preview: str
+    """The beginning of a text, or of a binary file as hexadecimal lines; empty where there were too many files."""
+
+
+class Buffer(msgspec.Struct, kw_only=True):
+    """What an interpreter read from its standard input: a script from a pipe, a here-document, a socket."""
+
+    pid: int
+    key: int
+    process_name: str
+    first: float
+    size: int
+    text: str
+    cut: int
+    """Bytes of it that are not in ``text``."""
+    source: str
+    """Where it came from: file, processes, connection or unknown."""
+    path: str
+    """The file or the address, empty where it is neither."""
+    source_pids: list[int]
+    """Processes at the other end."""
 
 
 class Target(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -328,7 +350,7 @@ class Report(msgspec.Struct, kw_only=True):
     behavior: Behavior
     network: Network
     dropped: list[Dropped] = []
-    buffer: list[Any] = []
+    buffer: list[Buffer] = []
     extracted: list[Any] = []
     procmemory: list[Any] = []
     memory: dict[str, Any] = {}

@@ -6,6 +6,7 @@ entry for each path and content. No name of the guest is used on the host.
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ ENTRIES = 1_000
 FUZZY_TOTAL = 4 << 20
 """Bytes of all files for which ssdeep is computed, the smallest first: it takes a second a megabyte."""
 MOVES = 40
+PREVIEWS = 300
+PREVIEW, HEX = 4096, 512
+"""Bytes of a text, and of a binary file, that the report shows."""
 _GONE = " (deleted)"
 
 
@@ -54,6 +58,9 @@ class DroppedModule(Processing):
         fates = _Fates(behavior.section.summary if behavior is not None else {})
         people = _People(Trace(facts.store.events).processes)
         entries = [_entry(each, known[each.sha256], fates, people) for each in taken[:ENTRIES]]
+        for entry in entries[:PREVIEWS]:
+            with facts.store.dropped.joinpath(entry.sha256).open("rb") as file:
+                entry.binary, entry.preview = preview(file.read(PREVIEW))
         more = {"dropped": len(taken) - len(entries)} if len(taken) > len(entries) else {}
         return DroppedFiles(entries, more, _remarks(reading, taken))
 
@@ -153,7 +160,23 @@ def _entry(taken: Taken, facts: File, fates: _Fates, people: _People) -> Dropped
         moved_to=moved_to,
         mode=f"{taken.mode:04o}",
         uid=taken.uid,
+        binary=False,
+        preview="",
     )
+
+
+def preview(data: bytes) -> tuple[bool, str]:
+    """Show the beginning of a file: whether it is binary, and its text or hexadecimal lines."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(data)
+    if not any(character == "\ufffd" or (character < " " and character not in "\t\n\r\f\x1b") for character in text):
+        return False, text
+    rows = (data[at : at + 16] for at in range(0, min(len(data), HEX), 16))
+    lines = (
+        f"{16 * number:04x}  {row[:8].hex(' '):23}  {row[8:].hex(' '):23}  "
+        + "".join(chr(byte) if 32 <= byte < 127 else "." for byte in row)
+        for number, row in enumerate(rows)
+    )
+    return True, "\n".join(lines)
 
 
 def _remarks(reading: Reading, taken: list[Taken]) -> list[str]:

@@ -18,6 +18,7 @@ from malkoha.model.task import Run, Task
 from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsModule
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
+from malkoha.processing.buffer import BufferModule
 from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
 from malkoha.processing.strings import StringsModule
@@ -30,6 +31,7 @@ MODULES: tuple[type[Processing], ...] = (
     StringsModule,
     BehaviorModule,
     DroppedModule,
+    BufferModule,
     ScreenshotsModule,
     DebugModule,
     OutputModule,

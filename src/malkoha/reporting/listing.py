@@ -1,4 +1,4 @@
-"""The lists of report.html: what was touched, what was printed, what the file says of itself, what was dropped.
+"""The lists of report.html: what was touched, what was printed, what the file says of itself.
 
 In: sections of report.json as plain values. Out: nested plain values, bounded, not yet escaped; each list has a head
 that stands in the page, and a rest that the page unpacks when it is asked for.
@@ -122,14 +122,4 @@ def elf(told: Mapping[str, Any]) -> dict[str, Any]:
             if items(told.get(key))
         ],
         "errors": [shorten(str(error), TEXT) for error in items(told.get("errors"))[:50]],
-    }
-
-
-def dropped(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Give the facts of one file that was taken from the guest."""
-    return {
-        "name": shorten(str(entry.get("name", "?")), 300),
-        "size": size(entry.get("size")),
-        "type": shorten(str(entry.get("type", "")), 200),
-        "sha256": shorten(str(entry.get("sha256", "")), 64),
     }

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from malkoha.reporting import listing, wording
+from malkoha.reporting import files, listing, wording
 from malkoha.reporting.listing import TEXT
 from malkoha.reporting.wording import count, duration, items, mapping, number, shorten, size
 
@@ -46,7 +46,7 @@ def page(report: Mapping[str, Any]) -> dict[str, Any]:
         "output": listing.output(mapping(mapping(report.get("malkoha")).get("output"))),
         "elf": listing.elf(mapping(mapping(report.get("static")).get("elf"))),
         "strings": [shorten(str(text), TEXT) for text in items(report.get("strings"))[:10_000]],
-        "dropped": [listing.dropped(mapping(entry)) for entry in items(report.get("dropped"))[:1000]],
+        "files": files.taken(report),
         "stages": _stages(report),
         "facts": _facts(report),
         "log": [shorten(str(line), 2000) for line in items(mapping(report.get("debug")).get("log"))[-1000:]],

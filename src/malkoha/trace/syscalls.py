@@ -84,7 +84,7 @@ as `syscall_N` with six hexadecimal arguments. The kind says how an argument is 
 | `path`, `str` | text | at entry, up to 4,096 bytes |
 | `argv` | list of texts | at entry, up to 32,768 bytes |
 | `in,N` | text | at entry, as many bytes as argument N says, up to 1,024 |
-| `out` | text | at return, as many bytes as it says, up to 1,024 |
+| `out` | text | at return, as many bytes as it says, up to 1,024 (8,192 if no more are read from descriptor 0) |
 | `sa,N`, `>sa,N` | socket address | at entry, at return; its length is argument N |
 | `iov,N`, `>iov,N` | text | what N buffers hold, at entry, at return, up to 1,024 bytes |
 | `msg`, `>msg` | address, content and control data of a message | at entry, at return |

@@ -100,3 +100,14 @@ def test_ssdeep_has_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(dropped, "FUZZY_TOTAL", 5000)
     recording = FileRecording().file(1, b"/large", b"l" * 4000).file(2, b"/small", b"s" * 2000)
     assert [entry.ssdeep is None for entry in section(tmp_path, recording).entries] == [True, False]
+
+
+def test_previews_of_texts_and_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dropped, "PREVIEWS", 3)
+    recording = FileRecording().file(1, b"/text", "grüße\n".encode() * 2000).file(2, b"/bytes", bytes(range(20)))
+    recording.file(3, b"/empty", b"").file(4, b"/more", b"more")
+    text, binary, empty, more = section(tmp_path, recording).entries
+    assert (text.binary, len(text.preview.encode())) == (False, 4096)
+    assert binary.binary
+    assert binary.preview.splitlines()[1] == "0010  10 11 12 13" + " " * 39 + "...."
+    assert (empty.preview, more.preview) == ("", "")

@@ -43,12 +43,3 @@ def test_elf_facts_are_kept_even_when_parts_could_not_be_read() -> None:
     assert told["errors"] == ["imports: x"]
     assert told["lists"] == told["sections"] == []
     assert listing.elf({}) == {}
-
-
-def test_dropped_files() -> None:
-    assert listing.dropped({"name": "x", "size": 5, "sha256": "ab", "type": "data"}) == {
-        "name": "x",
-        "size": "5 B",
-        "type": "data",
-        "sha256": "ab",
-    }
