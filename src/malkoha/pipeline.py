@@ -11,14 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 import malkoha
 from malkoha.config import Settings
 from malkoha.errors import ProcessingError
-from malkoha.model.event import Event
 from malkoha.model.report import (
     Behavior,
     Buffer,
@@ -45,8 +44,12 @@ from malkoha.signatures import runner as signatures
 from malkoha.signatures.verdict import verdict
 from malkoha.store import Store
 from malkoha.trace import stap
+from malkoha.trace.columns import batches
 from malkoha.trace.decode import Decoder, Reading
-from malkoha.trace.store import Trace, WriteStats, write
+from malkoha.trace.store import Trace, WriteStats, write_batches
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 REPORTERS: tuple[type[Reporter], ...] = (HtmlReporter,)
 """The forms of the report besides report.json."""
@@ -128,20 +131,20 @@ def parse(store: Store, progress: Progress = SILENT, *, text: bool = False) -> W
     """
     if store.records.exists() and store.records.stat().st_size:
         decoder = Decoder(store.records)
-        found = _keeping(decoder.events(), store.stap) if text else decoder.events()
-        return write(_counted(found, progress), store.events, lambda: _remarks(decoder.reading))
+        found = _keeping(decoder.batches(), store.stap) if text else decoder.batches()
+        return write_batches(_counted(found, progress), store.events, lambda: _remarks(decoder.reading))
     source = stap.parse(store.stap) if store.stap.exists() else iter(())
-    return write(_counted(source, progress), store.events)
+    return write_batches(_counted(batches(source), progress), store.events)
 
 
-def _keeping(source: Iterator[Event], path: Path) -> Iterator[Event]:
+def _keeping(source: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:
     """Pass events on and write the lines of those that were text; nothing in a line can end it early."""
     partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-        for event in source:
-            if event.raw is not None:
-                file.write(event.raw.rstrip("\n").replace("\n", "_") + "\n")
-            yield event
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        for batch in source:
+            for line in batch.column("raw").drop_null().to_pylist():
+                file.write(line.rstrip("\n").replace("\n", "_") + "\n")
+            yield batch
     partial.replace(path)
 
 
@@ -156,12 +159,13 @@ def _remarks(reading: Reading) -> list[str]:
     return [f"trace: {number} {words}" for number, words in said if number]
 
 
-def _counted(source: Iterator[Event], progress: Progress) -> Iterator[Event]:
-    """Tell how far reading has come, every 10,000 events."""
-    for number, event in enumerate(source, 1):
-        if number % 10_000 == 0:
-            progress.advance(10_000, f"{number:,} events")
-        yield event
+def _counted(source: Iterator[pa.RecordBatch], progress: Progress) -> Iterator[pa.RecordBatch]:
+    """Tell how far reading has come."""
+    number = 0
+    for batch in source:
+        number += len(batch)
+        progress.advance(len(batch), f"{number:,} events")
+        yield batch
 
 
 def _facts(store: Store) -> tuple[Task, Run]:

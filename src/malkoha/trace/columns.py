@@ -1,30 +1,25 @@
-"""Events to events.parquet: columns, zstd, row groups of about 120,000 rows, the processes in the footer.
+"""Events as columns: the schema of events.parquet, and the way from events to columns and back.
 
-In: events in order. Out: the file, in one pass; memory stays bounded by one row group whatever the size of the trace.
+A batch holds the columns of a few ten thousand events in order of the trace. The decoders make batches without
+``process`` and ``index``, which processes.py finds; docs/trace.md describes every column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.model.process import Process
-from malkoha.trace.processes import Builder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_GROUP = 120_000
 BATCH = 10_000
 """Events that are turned into columns at once."""
-NOTE = b"malkoha.trace"
-"""Key of the footer under which a ``Note`` stands, as JSON."""
 
 COLUMNS: dict[str, str] = {
     "seq": "int64",
@@ -46,38 +41,16 @@ COLUMNS: dict[str, str] = {
     "errno": "dictionary",
     "raw": "string",
 }
-"""Columns of events.parquet in order, described in docs/trace.md."""
-
-
-_DICTIONARIES = [name for name, kind in COLUMNS.items() if kind == "dictionary"]
-
-
-class WriteStats(msgspec.Struct, kw_only=True):
-    """What was written: kept in the file's footer beside the processes."""
-
-    events: int = 0
-    calls: int = 0
-    unknown: int = 0
-    """Events that were not understood and are kept raw."""
-    first_ns: int | None = None
-    last_ns: int | None = None
-    recorded: bool = False
-    """The trace has fork, exec and exit events of its own; the process tree is not inferred from calls."""
-    remarks: list[str] = []
-    """What the reader of the trace said: torn or senseless records and the like."""
-
-
-class Note(msgspec.Struct):
-    """What the footer of events.parquet holds."""
-
-    stats: WriteStats
-    processes: list[Process]
-
+"""Columns of events.parquet in order."""
+PLACE = ("process", "index")
+"""Columns that tell where in the process tree an event belongs."""
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def _json(value: Any) -> bytes:
+def to_json(value: Any) -> bytes:
+    """Encode arguments; what JSON cannot hold (lone surrogates, huge numbers) becomes escaped text."""
     try:
         return _encode(value)
     except (TypeError, ValueError, OverflowError):
@@ -85,7 +58,6 @@ def _json(value: Any) -> bytes:
 
 
 def _clean(value: Any) -> Any:
-    """Show what JSON cannot hold (lone surrogates, huge numbers) as escaped text."""
     if isinstance(value, dict):
         return {_text(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -99,7 +71,9 @@ def _text(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _schema() -> pa.Schema:
+@cache
+def schema(*, placed: bool = True) -> pa.Schema:
+    """Return the schema of the file, or that of the decoders' batches, which are not ``placed`` yet."""
     import pyarrow as pa
 
     types = {
@@ -109,101 +83,86 @@ def _schema() -> pa.Schema:
         "string": pa.string(),
         "dictionary": pa.dictionary(pa.int32(), pa.string()),
     }
-    return pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    return pa.schema([(name, types[kind]) for name, kind in COLUMNS.items() if placed or name not in PLACE])
 
 
-class _Columns:
-    """Collects record batches up to a row group."""
-
-    def __init__(self, schema: pa.Schema) -> None:
-        self.schema = schema
-        self.types = dict(zip(schema.names, schema.types, strict=True))
-
-    def batch(self, events: list[Event], places: list[tuple[int, int | None]]) -> pa.RecordBatch:
-        import pyarrow as pa
-
-        transposed = zip(*map(msgspec.structs.astuple, events), strict=True)
-        values: dict[str, Sequence[Any]] = dict(zip(Event.__struct_fields__, transposed, strict=True))
-        values["process"], values["index"] = zip(*places, strict=True)
-        arrays = []
-        for name, kind in self.types.items():
-            if name == "args":
-                encoded = pa.array(list(map(_json, values["args"])), pa.binary())
-                arrays.append(encoded.cast(pa.string()))
-            elif pa.types.is_dictionary(kind):
-                arrays.append(self._strings(values[name]).dictionary_encode())
-            elif pa.types.is_string(kind):
-                arrays.append(self._strings(values[name]))
-            else:
-                arrays.append(pa.array(values[name], kind))
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-    @staticmethod
-    def _strings(values: Sequence[str | None]) -> pa.Array:
-        import pyarrow as pa
-
-        try:
-            return pa.array(values, pa.string())
-        except (UnicodeEncodeError, pa.ArrowInvalid):
-            return pa.array([None if value is None else _text(value) for value in values], pa.string())
-
-
-def write(events: Iterable[Event], path: Path, remarks: Callable[[], list[str]] = list) -> WriteStats:
-    """Write all events to ``path``, which appears only when it is whole.
-
-    ``remarks`` is asked at the end what the reader has to say of the trace. Raises TraceError when the file cannot be
-    written.
-    """
+def assemble(values: dict[str, Any]) -> pa.RecordBatch:
+    """Make a batch of columns by name: arrays of Arrow or numpy, sequences, or (codes, words) for a dictionary."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    stats, builder, columns = WriteStats(), Builder(), _Columns(_schema())
-    partial = path.with_name(path.name + ".part")
+    arrays = []
+    for field in schema(placed=False):
+        value = values[field.name]
+        if isinstance(value, pa.Array):
+            arrays.append(value)
+        elif pa.types.is_dictionary(field.type):
+            codes, words = value
+            arrays.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), strings(words)))
+        elif field.name == "args":
+            arrays.append(pa.array(value, pa.binary()).cast(pa.string()))
+        elif pa.types.is_string(field.type):
+            arrays.append(strings(value))
+        else:
+            arrays.append(pa.array(value, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema(placed=False))
+
+
+def strings(values: Sequence[str | None]) -> pa.Array:
+    """Make an array of texts; lone surrogates become escaped text."""
+    import pyarrow as pa
+
     try:
-        with pq.ParquetWriter(
-            partial, columns.schema, compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES
-        ) as writer:
-            held: list[pa.RecordBatch] = []
-            for batch in _batches(events, builder, stats, columns):
-                held.append(batch)
-                if len(held) * BATCH >= ROW_GROUP:
-                    writer.write_table(pa.Table.from_batches(held).unify_dictionaries(), row_group_size=ROW_GROUP)
-                    held = []
-            if held:
-                writer.write_table(pa.Table.from_batches(held).unify_dictionaries(), row_group_size=ROW_GROUP)
-            stats.remarks, stats.recorded = remarks(), builder.recorded
-            note = _json(Note(stats, builder.finish()))
-            writer.add_key_value_metadata({NOTE.decode(): note.decode()})
-        partial.replace(path)
-    except (OSError, pa.ArrowException) as error:
-        partial.unlink(missing_ok=True)
-        raise TraceError("cannot write the events", str(error), "is the disk full?") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    return stats
+        return pa.array(values, pa.string())
+    except (UnicodeEncodeError, pa.ArrowInvalid):
+        return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
-def _batches(
-    events: Iterable[Event], builder: Builder, stats: WriteStats, columns: _Columns
-) -> Iterator[pa.RecordBatch]:
+def from_events(events: Sequence[Event]) -> pa.RecordBatch:
+    """Turn events into columns."""
+    import pyarrow as pa
+
+    transposed = zip(*map(msgspec.structs.astuple, events), strict=True) if events else [()] * len(COLUMNS)
+    values: dict[str, Any] = dict(zip(Event.__struct_fields__, transposed, strict=False))
+    values["args"] = list(map(to_json, values["args"]))
+    for field in schema(placed=False):
+        if pa.types.is_dictionary(field.type):
+            values[field.name] = strings(values[field.name]).dictionary_encode()
+    return assemble(values)
+
+
+def batches(events: Iterable[Event]) -> Iterator[pa.RecordBatch]:
+    """Turn a stream of events into batches."""
     iterator = iter(events)
-    while batch := list(islice(iterator, BATCH)):
-        places: list[tuple[int, int | None]] = []
-        for event in batch:
-            if event.kind == "unknown":
-                stats.unknown += 1
-                places.append((-1, None))
-                continue
-            process = builder.feed(event)
-            if event.kind == "syscall":
-                stats.calls += 1
-                places.append((process.key, process.calls - 1))
-            else:
-                places.append((process.key, None))
-            if stats.first_ns is None:
-                stats.first_ns = event.time_ns
-            if stats.last_ns is None or event.time_ns > stats.last_ns:
-                stats.last_ns = event.time_ns
-        stats.events += len(batch)
-        yield columns.batch(batch, places)
+    while some := list(islice(iterator, BATCH)):
+        yield from_events(some)
+
+
+def join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
+    """Join batches that have dictionaries of their own."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(parts).unify_dictionaries()
+
+
+def to_events(batch: pa.RecordBatch) -> Iterator[Event]:
+    """Turn columns back into events; a batch without ``raw`` gives events without it."""
+    names = [name for name in batch.schema.names if name not in PLACE]
+    columns = [plain(batch.column(name)) for name in names]
+    place = names.index("args")
+    columns[place] = list(map(_decode, columns[place]))
+    for values in zip(*columns, strict=True):
+        yield Event(**dict(zip(names, values, strict=True)))
+
+
+def plain(column: pa.Array) -> list[Any]:
+    """List the values of a column as Python's own."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        words = column.dictionary.to_pylist()
+        return [words[code] for code in column.indices.to_numpy().tolist()]
+    if column.null_count or pa.types.is_string(column.type):
+        listed: list[Any] = column.to_pylist()
+        return listed
+    numbers: list[Any] = column.to_numpy().tolist()
+    return numbers

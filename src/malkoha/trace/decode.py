@@ -1,30 +1,29 @@
 """From trace/records.bin to events in the order in which they happened.
 
-Two passes over the mapped file. The first finds the records and pairs every call's entry with its return, so that the
-second can make one whole event a call in the order of the entries; memory grows by 17 bytes an event. What cannot be
-understood is counted in ``Reading``, never raised.
+Two passes over the file, piece by piece. The first finds the returns that stand in a later piece than their entries,
+so that the second can make one whole event a call, in the order of the entries, as columns. Memory stays bounded by one
+piece and the calls that wait for their return. What cannot be understood is counted in ``Reading``, never raised.
 """
 
 from __future__ import annotations
 
-import mmap
-from array import array
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from malkoha.model.event import Event
-from malkoha.trace import constants, records, stap
-from malkoha.trace.arguments import Rendering, rendering, rendering_of_unknown, strings
-from malkoha.trace.records import ENTER_RECORD, EXIT_RECORD, HEAD, Blob, Data
-from malkoha.trace.syscalls import X32_BIT, Abi, numbers
+from malkoha.trace import columns, constants, records, stap
+from malkoha.trace.arguments import strings
+from malkoha.trace.calls import NS, SEQ, Calls
+from malkoha.trace.pairing import Pairs
+from malkoha.trace.records import HEAD, Blob, Chunk
 
-_ABIS: tuple[Abi, ...] = ("x86-64", "i386", "x32")
-_ADDRESS_CALLS = frozenset({"mmap", "mmap2", "brk", "mremap", "shmat"})
-_TASKS = frozenset({records.FORK, records.EXEC, records.TASK_EXIT})
-_NS, _SEQ, _WORD = (1 << 62) - 1, (1 << 63) - 1, (1 << 64) - 1
-"""Masks that no honest number needs: with them even a forged time or sequence fits a signed word."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from malkoha.trace.calls import Words
 
 
 @dataclass
@@ -43,16 +42,13 @@ class Reading:
 
 
 class Decoder:
-    """Reads one records.bin; ``reading`` is filled while ``events`` is consumed."""
+    """Reads one records.bin; ``reading`` is filled while ``batches`` or ``events`` is consumed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.reading = Reading()
         self._offset_ns = 0
-        self._calls: dict[tuple[int, int], Rendering] = {}
-        self._make: dict[int, Callable[[Data, int, int], Event | None]] = {
-            records.CLOCK: self._clock,
-            records.ENTER: self._call,
+        self._make: dict[int, Callable[[bytes, int], Event]] = {
             records.FORK: self._fork,
             records.EXEC: self._exec,
             records.TASK_EXIT: self._task_exit,
@@ -62,112 +58,87 @@ class Decoder:
 
     def events(self) -> Iterator[Event]:
         """Yield every event, in order of ``seq``; an empty or missing file has none."""
+        for batch in self.batches():
+            yield from columns.to_events(batch)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the same as columns, some ten thousand events at once."""
         self.reading = Reading()
         self._offset_ns = 0
-        if not self.path.exists() or not self.path.stat().st_size:
+        if not self.path.exists():
             return
-        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for kind, offset, back in zip(*self._pair(data), strict=True):
-                event = self._make[kind](data, offset, back)
-                if event is not None:
-                    yield event
+        with self.path.open("rb") as file:
+            far = self._survey(file)
+            pairs, shown = Pairs(), Calls()
+            file.seek(0)
+            for chunk in records.chunks(file):
+                entries = pairs.feed(chunk)
+                later = [(entry, far[entry]) for entry in pairs.waiting.values() if entry in far]
+                data, returns = _returns(chunk, entries, later, file)
+                batch = self._batch(chunk, data, returns, shown)
+                if len(batch):
+                    yield batch
+            self.reading.orphans += shown.orphans
+            self.reading.bad_bytes += shown.bad_bytes
 
-    def _pair(self, data: Data) -> tuple[bytearray, array[int], array[int]]:
-        """Find all records but returns: types, offsets, and for each ENTER the offset of its EXIT (0: none)."""
-        kinds, starts, returns = bytearray(), array("q"), array("q")
-        waiting: dict[int, int] = {}
-        end = orphans = exits = 0
-        tid_of = records.TID.unpack_from
-        for offset, size, kind in records.scan(data):
-            end = offset + size
-            if kind == records.EXIT:
-                exits += 1
-                entry = waiting.pop(tid_of(data, offset)[0], None)
-                if entry is None:
-                    orphans += 1
-                else:
-                    returns[entry] = offset
-            elif kind != records.PAD:
-                if kind == records.ENTER:
-                    waiting[tid_of(data, offset)[0]] = len(starts)
-                elif kind in _TASKS:
-                    _follow_task(data, offset, kind, waiting)
-                kinds.append(kind)
-                starts.append(offset)
-                returns.append(0)
-        self.reading.records = len(starts) + exits
-        self.reading.orphans = orphans
-        self.reading.unread_bytes = len(data) - end
-        return kinds, starts, returns
+    def _survey(self, file: BinaryIO) -> dict[int, int]:
+        """Count what the file holds; return the entries whose returns stand in a later piece, with these."""
+        pairs, far, end = Pairs(), dict[int, int](), 0
+        for chunk in records.chunks(file):
+            entries = pairs.feed(chunk)
+            backs = chunk.starts[chunk.kinds == records.EXIT] * 8 + chunk.base
+            elsewhere = (entries >= 0) & (entries < chunk.base)
+            far.update(zip(entries[elsewhere].tolist(), backs[elsewhere].tolist(), strict=True))
+            self.reading.orphans += int((entries < 0).sum())
+            self.reading.records += len(chunk.starts)
+            end = chunk.base + len(chunk.data)
+        self.reading.unread_bytes = os.fstat(file.fileno()).st_size - end
+        return far
 
-    def _clock(self, data: Data, offset: int, back: int) -> None:
-        """All times count from the last clock record: monotonic time, shown on the calendar."""
-        del back
-        real_ns = records.CLOCK_BODY.unpack_from(data, offset + HEAD.size)[0] & _NS
-        self._offset_ns = real_ns - (HEAD.unpack_from(data, offset)[4] & _NS)
+    def _batch(self, chunk: Chunk, data: bytes, returns: Words, shown: Calls) -> pa.RecordBatch:
+        """Make the rows of one piece: calls all at once, what the scheduler did one by one."""
+        import numpy as np
 
-    def _base(self, data: Data, offset: int) -> dict[str, Any]:
+        offsets = self._offsets(chunk)
+        is_call = chunk.kinds == records.ENTER
+        rest = np.flatnonzero(~is_call & (chunk.kinds != records.EXIT) & (chunk.kinds != records.CLOCK))
+        starts = chunk.starts[is_call]
+        made = shown.batch(data, starts, returns[starts], offsets[is_call])
+        if not len(rest):
+            return made
+        others: list[Event] = []
+        for place in rest.tolist():
+            self._offset_ns = int(offsets[place])
+            others.append(self._make[int(chunk.kinds[place])](data, int(chunk.starts[place]) * 8))
+        if len(offsets):
+            self._offset_ns = int(offsets[-1])
+        order = np.argsort(np.concatenate((np.flatnonzero(is_call), rest)), kind="stable")
+        return columns.join((made, columns.from_events(others))).take(order).combine_chunks().to_batches()[0]
+
+    def _offsets(self, chunk: Chunk) -> Words:
+        """Tell for each record what makes calendar time of its monotonic time: that of the last clock record."""
+        import numpy as np
+
+        clocks = np.flatnonzero(chunk.kinds == records.CLOCK)
+        words = np.frombuffer(chunk.data, "<u8")
+        at = chunk.starts[clocks]
+        found = (words[at + 4] & NS).astype(np.int64) - (words[at + 2] & NS).astype(np.int64)
+        bounds = np.concatenate(([0], clocks, [len(chunk.kinds)]))
+        offsets = np.repeat(np.concatenate(([self._offset_ns], found)), np.diff(bounds))
+        self._offset_ns = int(offsets[-1]) if len(offsets) else self._offset_ns
+        return offsets
+
+    def _base(self, data: bytes, offset: int) -> dict[str, Any]:
         _, _, _, seq, mono_ns, tid, pid = HEAD.unpack_from(data, offset)
-        return {"seq": seq & _SEQ, "time_ns": (mono_ns & _NS) + self._offset_ns, "tid": tid, "pid": pid}
+        return {"seq": seq & SEQ, "time_ns": (mono_ns & NS) + self._offset_ns, "tid": tid, "pid": pid}
 
-    def _call(self, data: Data, offset: int, back: int) -> Event:
-        size, _, flags, seq, mono_ns, tid, pid, nr, ppid, ip, *values, comm = ENTER_RECORD.unpack_from(data, offset)
-        blobs: list[Blob] = []
-        left = 0
-        if size > ENTER_RECORD.size:
-            left = records.blobs(data, offset + ENTER_RECORD.size, offset + size, blobs)
-        ret, duration_ns, ret_text, errno = None, None, "", ""
-        shown = self._calls.get((flags & 0xFF, nr)) or self._rendering(flags & 0xFF, nr)
-        if back:
-            back_size, _, _, _, back_ns, _, _, back_nr, _, back_ret = EXIT_RECORD.unpack_from(data, back)
-            if back_nr in (nr, -1):  # sigreturn has no number any more when it returns
-                if back_size > EXIT_RECORD.size:
-                    left += records.blobs(data, back + EXIT_RECORD.size, back + back_size, blobs)
-                ret = back_ret
-                duration_ns = max((back_ns & _NS) - (mono_ns & _NS), 0)
-                if -4096 < ret < 0:
-                    ret_text, errno = str(ret), constants.ERRNOS.get(-ret) or str(-ret)
-                else:
-                    ret_text = hex(ret & _WORD) if shown.name in _ADDRESS_CALLS else str(ret)
-            else:
-                self.reading.orphans += 1
-        if left:
-            self.reading.bad_bytes += left
-        return Event(
-            seq=seq & _SEQ,
-            kind="syscall",
-            time_ns=(mono_ns & _NS) + self._offset_ns,
-            duration_ns=duration_ns,
-            pid=pid,
-            tid=tid,
-            ppid=ppid,
-            comm=records.name(comm),
-            ip=ip,
-            abi=shown.abi,
-            api=shown.name,
-            args=shown.show(values, blobs),
-            ret=ret,
-            ret_text=ret_text,
-            errno=errno,
-        )
-
-    def _rendering(self, flags: int, nr: int) -> Rendering:
-        """Find how a call is shown; only calls that exist are kept, since a sample may try all numbers."""
-        abi = _ABIS[min(flags, 2)]
-        call = numbers(abi).get(nr & ~X32_BIT if abi == "x32" else nr)
-        if call is None:
-            return rendering_of_unknown(nr, abi)
-        self._calls[flags, nr] = found = rendering(call, abi)
-        return found
-
-    def _blobs(self, data: Data, offset: int, kind: int) -> dict[int, Blob]:
+    def _blobs(self, data: bytes, offset: int, kind: int) -> dict[int, Blob]:
         found: list[Blob] = []
         end = offset + HEAD.unpack_from(data, offset)[0]
         self.reading.bad_bytes += records.blobs(data, offset + records.MINIMUM[kind], end, found)
         return {blob.arg: blob for blob in found}
 
-    def _fork(self, data: Data, offset: int, back: int) -> Event:
-        del back
+    def _fork(self, data: bytes, offset: int) -> Event:
         child_tid, child_pid, ppid, uid, comm = records.FORK_BODY.unpack_from(data, offset + HEAD.size)
         args = {
             "child_pid": child_pid,
@@ -178,8 +149,7 @@ class Decoder:
         }
         return Event(kind="fork", comm=records.name(comm), args=args, **self._base(data, offset))
 
-    def _exec(self, data: Data, offset: int, back: int) -> Event:
-        del back
+    def _exec(self, data: bytes, offset: int) -> Event:
         old_tid, ppid, uid, euid, gid, egid, comm = records.EXEC_BODY.unpack_from(data, offset + HEAD.size)
         found = self._blobs(data, offset, records.EXEC)
         paths = {i: records.text(found[i].data) if i in found else "" for i in (0, 1, 3)}
@@ -196,14 +166,12 @@ class Decoder:
         }
         return Event(kind="exec", ppid=ppid, comm=records.name(comm), args=args, **self._base(data, offset))
 
-    def _task_exit(self, data: Data, offset: int, back: int) -> Event:
-        del back
+    def _task_exit(self, data: bytes, offset: int) -> Event:
         code, group_dead, comm = records.TASK_EXIT_BODY.unpack_from(data, offset + HEAD.size)
         args = {"code": code >> 8 & 0xFF, "signal": code & 0x7F, "core": bool(code & 0x80), "group": bool(group_dead)}
         return Event(kind="exit", comm=records.name(comm), args=args, **self._base(data, offset))
 
-    def _signal(self, data: Data, offset: int, back: int) -> Event:
-        del back
+    def _signal(self, data: bytes, offset: int) -> Event:
         number, code, sender, handled = records.SIGNAL_BODY.unpack_from(data, offset + HEAD.size)
         args = {
             "signal": constants.SIGNALS.get(number, str(number)),
@@ -213,8 +181,7 @@ class Decoder:
         }
         return Event(kind="signal", args=args, **self._base(data, offset))
 
-    def _text(self, data: Data, offset: int, back: int) -> Event:
-        del back
+    def _text(self, data: bytes, offset: int) -> Event:
         size = HEAD.unpack_from(data, offset)[0]
         line = data[offset + HEAD.size : offset + size].rstrip(b"\0\n")
         base = self._base(data, offset)
@@ -226,17 +193,23 @@ class Decoder:
         return event
 
 
-def _follow_task(data: Data, offset: int, kind: int, waiting: dict[int, int]) -> None:
-    """Keep ``waiting`` true: a task that begins or ends has no call that could still return.
+def _returns(
+    chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO
+) -> tuple[bytes, Words]:
+    """Map the start of each ENTER of a piece to that of its EXIT, -1 where there is none; both in words of 8 bytes.
 
-    A thread that execs goes on under its leader's id, and so does its pending execve.
+    Returns that stand in later pieces are fetched and put behind the piece's own bytes.
     """
-    tid = records.TID.unpack_from(data, offset)[0]
-    if kind == records.TASK_EXIT:
-        waiting.pop(tid, None)
-    elif kind == records.FORK:
-        waiting.pop(records.FORK_BODY.unpack_from(data, offset + HEAD.size)[0], None)
-    else:
-        old_tid = records.EXEC_BODY.unpack_from(data, offset + HEAD.size)[0]
-        if old_tid != tid and old_tid in waiting:
-            waiting[tid] = waiting.pop(old_tid)
+    import numpy as np
+
+    found = np.full(len(chunk.data) // 8, -1, np.int64)
+    here = entries >= chunk.base
+    found[(entries[here] - chunk.base) >> 3] = chunk.starts[chunk.kinds == records.EXIT][here]
+    parts, end = [chunk.data], len(chunk.data)
+    for entry, back in later:
+        if entry >= chunk.base:
+            size, _ = records.SIZE_TYPE.unpack(os.pread(file.fileno(), records.SIZE_TYPE.size, back))
+            parts.append(os.pread(file.fileno(), size, back))
+            found[(entry - chunk.base) >> 3] = end >> 3
+            end += size
+    return b"".join(parts), found

@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from malkoha.model.event import Event
 from malkoha.model.process import Comm, Image, Process
+from malkoha.trace import columns
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
     from malkoha.trace.store import Trace
 
 LISTED = 64
@@ -75,6 +80,60 @@ class Builder:
             self._record(node, event)
         process.last_seen_ns = max(process.last_seen_ns, event.time_ns)
         return process
+
+    def place(self, batch: pa.RecordBatch) -> tuple[list[int], list[int | None]]:
+        """Take the next events as columns; give each one's process, -1 for none, and the number of each call there.
+
+        The same as ``feed`` for each; but what changes nothing, as nearly all calls do, is only counted.
+        """
+        import numpy as np
+
+        keys: list[int] = []
+        numbers: list[int | None] = []
+        add_key, add_number, live = keys.append, numbers.append, self._live
+        changing = self._changing(batch)
+        pids, tids, comms = (columns.plain(batch.column(name)) for name in ("pid", "tid", "comm"))
+        for row, (pid, tid, comm) in enumerate(zip(pids, tids, comms, strict=True)):
+            node = live.get(pid)
+            if (
+                row in changing
+                or node is None
+                or (comm != node.comm and (tid == pid or not self.recorded))
+                or tid not in node.threads
+            ):
+                event = changing.get(row) or next(columns.to_events(batch.slice(row, 1)))
+                process = self.feed(event) if event.kind != "unknown" else None
+                add_key(-1 if process is None else process.key)
+                add_number(process.calls - 1 if process is not None and event.kind == "syscall" else None)
+            else:
+                process = node.process
+                add_key(process.key)
+                add_number(process.calls)
+                process.calls += 1
+        if len(keys):
+            self._seen(np.array(keys), batch.column("time_ns").to_numpy())
+        return keys, numbers
+
+    def _changing(self, batch: pa.RecordBatch) -> dict[int, Event]:
+        """Pick the events that can change the tree: by their row."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        other = pc.not_equal(batch.column("kind").cast(pa.string()), "syscall")
+        watched = pc.is_in(batch.column("api").cast(pa.string()), value_set=pa.array(sorted(_WATCHED)))
+        rows = pc.indices_nonzero(pc.or_(other, watched))
+        return dict(zip(rows.to_pylist(), columns.to_events(batch.take(rows)), strict=True))
+
+    def _seen(self, keys: npt.NDArray[np.int64], times_ns: npt.NDArray[np.int64]) -> None:
+        """Note when the processes of these events were last seen."""
+        import numpy as np
+
+        known = keys >= 0
+        latest = np.zeros(len(self._nodes), np.int64)
+        np.maximum.at(latest, keys[known], times_ns[known])
+        for key in np.unique(keys[known]).tolist():
+            process = self._nodes[key].process
+            process.last_seen_ns = max(process.last_seen_ns, int(latest[key]))
 
     def _new(self, pid: int, event: Event) -> _Node:
         process = Process(key=len(self._nodes), pid=pid, started_ns=event.time_ns, tids=[pid])

@@ -7,22 +7,25 @@ bytes, times nanoseconds.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 PAD, CLOCK, ENTER, EXIT, FORK, EXEC, TASK_EXIT, TEXT, SIGNAL = range(9)
 
-Data = bytes | mmap.mmap
-"""Whose slices are bytes."""
+CHUNK = 8 << 20
+"""Bytes that are read at once."""
+MAX_RECORD = 4 << 20
+"""No record is longer than a chunk of the ring."""
 
 _HEAD = "<IHHQQii"
 SIZE_TYPE = struct.Struct("<IH2x")
 HEAD = struct.Struct(_HEAD)
-TID = struct.Struct("<24xi4x")
-"""What pairing needs of a head."""
 ENTER_RECORD = struct.Struct(_HEAD + "iiQ6Q16s")
 EXIT_RECORD = struct.Struct(_HEAD + "iIq")
 CLOCK_BODY = struct.Struct("<Q")
@@ -31,6 +34,8 @@ EXEC_BODY = struct.Struct("<iiIIII16s")
 TASK_EXIT_BODY = struct.Struct("<ii16s")
 SIGNAL_BODY = struct.Struct("<iiii")
 BLOB = struct.Struct("<BBHIQ")
+TID_AT, BODY_AT = 6, 8
+"""Where the thread id and the body of a record stand, in numbers of 4 bytes."""
 
 MINIMUM = {
     PAD: SIZE_TYPE.size,
@@ -62,21 +67,68 @@ class Blob(NamedTuple):
     data: bytes
 
 
-def scan(data: Data, start: int = 0) -> Iterator[tuple[int, int, int]]:
+class Chunk(NamedTuple):
+    """A piece of the file: whole records, without those that pad."""
+
+    base: int
+    """Where it begins in the file, in bytes."""
+    data: bytes
+    starts: npt.NDArray[np.int64]
+    """Where each record begins in ``data``, in words of 8 bytes."""
+    kinds: npt.NDArray[np.uint16]
+    numbers: npt.NDArray[np.int32]
+    """``data`` as numbers of 4 bytes."""
+
+
+def scan(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Walk over the records: (offset, size, type). Ends before the first one that is torn or makes no sense."""
-    offset, end = start, len(data)
-    last = end - SIZE_TYPE.size
-    unpack, minimum, never = SIZE_TYPE.unpack_from, MINIMUM.get, 1 << 32
-    while offset <= last:
-        size, kind = unpack(data, offset)
-        behind = offset + size
-        if size & 7 or size < minimum(kind, never) or behind > end:
+    starts, sizes, kinds, _ = _index(data)
+    yield from zip((starts * 8).tolist(), sizes.tolist(), kinds.tolist(), strict=True)
+
+
+def chunks(file: BinaryIO) -> Iterator[Chunk]:
+    """Read a file of records piece by piece, in memory of a few pieces; ends where ``scan`` ends."""
+    import numpy as np
+
+    base, rest = 0, b""
+    while block := file.read(CHUNK):
+        data = rest + block
+        starts, sizes, kinds, sense = _index(data)
+        end = int(starts[-1]) * 8 + int(sizes[-1]) if len(starts) else 0
+        if end:
+            used = kinds != PAD
+            rest, data = data[end:], data[:end]
+            yield Chunk(base, data, starts[used], kinds[used], np.frombuffer(data, "<i4"))
+        else:
+            rest = data
+        if not sense:
             return
-        yield offset, size, kind
-        offset = behind
+        base += end
 
 
-def blobs(data: Data, offset: int, end: int, found: list[Blob]) -> int:
+def _index(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint16], bool]:
+    """Find the whole records: their starts in words of 8 bytes, sizes, types, and whether what follows could be one."""
+    import numpy as np
+
+    words = memoryview(data)[: len(data) & ~7].cast("I")
+    found: list[int] = []
+    add, at, end = found.append, 0, len(words)
+    while at < end:
+        add(at)
+        at += words[at] >> 2 or end
+    places = np.array(found, np.int64)
+    view = np.frombuffer(data, "<u4", len(words))
+    sizes = view[places]
+    kinds = view[np.minimum(places + 1, end - 1)].astype(np.uint16)
+    least = np.array([*MINIMUM.values(), MAX_RECORD + 1], np.uint32)[np.minimum(kinds, len(MINIMUM))]
+    wrong = np.flatnonzero((sizes & 7 != 0) | (sizes < least) | (sizes > MAX_RECORD))
+    whole = int(wrong[0]) if len(wrong) else len(found)
+    if whole and found[whole - 1] * 4 + int(sizes[whole - 1]) > len(data):
+        whole -= 1
+    return places[:whole] >> 1, sizes[:whole], kinds[:whole], not len(wrong)
+
+
+def blobs(data: bytes, offset: int, end: int, found: list[Blob]) -> int:
     """Append the blobs that follow a record's fixed part; return how many bytes of it hold no blob that makes sense."""
     while offset + BLOB.size <= end:
         arg, status, part, stored, total = BLOB.unpack_from(data, offset)

@@ -15,15 +15,19 @@ import msgspec
 from malkoha.errors import TraceError, UsageError
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.trace.columns import BATCH, COLUMNS, NOTE, Note, WriteStats, write
+from malkoha.trace import columns
+from malkoha.trace.columns import COLUMNS
+from malkoha.trace.writer import NOTE, Note, WriteStats, write, write_batches
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Row", "Table", "Trace", "WriteStats", "write"]
+__all__ = ["Row", "Table", "Trace", "WriteStats", "write", "write_batches"]
 
 MEMORY_LIMIT = "512MB"
+SCAN = 20_000
+"""Rows that a scan reads at once."""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -77,7 +81,7 @@ class Trace:
 
         names = [name for name in COLUMNS if text or name != "raw"]
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(batch_size=BATCH * 2, columns=names):
+            for batch in file.iter_batches(batch_size=SCAN, columns=names):
                 keep = pc.is_in(batch["kind"].cast(pa.string()), value_set=pa.array(list(kinds), pa.string()))
                 if apis is not None:
                     wanted = pa.array([*apis, ""], pa.string())
@@ -104,7 +108,7 @@ class Trace:
         starts = pa.array([first for first, _ in limits.values()], pa.int64())
         ends = pa.array([first + number for first, number in limits.values()], pa.int64())
         with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(batch_size=BATCH * 2):
+            for batch in file.iter_batches(batch_size=SCAN):
                 position = pc.index_in(batch["process"], value_set=keys)
                 index = batch["index"].cast(pa.int64())
                 keep = pc.and_(
@@ -212,6 +216,5 @@ def _row(values: dict[str, Any]) -> Row:
 
 def _rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
     """Turn columns back into events."""
-    names = batch.schema.names
-    for values in zip(*[column.to_pylist() for column in batch.columns], strict=True):
-        yield _row(dict(zip(names, values, strict=True)))
+    places = (columns.plain(batch.column(name)) for name in columns.PLACE)
+    yield from map(Row, *places, columns.to_events(batch))

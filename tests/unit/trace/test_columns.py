@@ -10,7 +10,7 @@ import pytest
 
 from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.trace import columns, store
+from malkoha.trace import columns, store, writer
 from malkoha.trace.store import Trace
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "trace.md"
@@ -60,7 +60,7 @@ def test_nothing_is_left_of_a_trace_that_could_not_be_written(tmp_path: Path) ->
 
 def test_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "BATCH", 10)
-    monkeypatch.setattr(columns, "ROW_GROUP", 30)
+    monkeypatch.setattr(writer, "ROW_GROUP", 30)
     path = tmp_path / "e.parquet"
     store.write((call(number, pid=number % 3 + 1, comm=f"c{number}") for number in range(100)), path)
     rows = list(Trace(path).rows())

@@ -1,0 +1,121 @@
+"""Batches of events to events.parquet: zstd, row groups of about 120,000 rows, the processes in the footer.
+
+In: batches in order of the trace. Out: the file, in one pass; memory stays bounded by one row group whatever the size
+of the trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from malkoha.errors import TraceError
+from malkoha.model.event import Event
+from malkoha.model.process import Process
+from malkoha.trace import columns
+from malkoha.trace.processes import Builder
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROW_GROUP = 120_000
+GROUP_BYTES = 96 << 20
+"""A row group ends earlier when its columns hold so much."""
+NOTE = b"malkoha.trace"
+"""Key of the footer under which a ``Note`` stands, as JSON."""
+
+_DICTIONARIES = [name for name, kind in columns.COLUMNS.items() if kind == "dictionary"]
+
+
+class WriteStats(msgspec.Struct, kw_only=True):
+    """What was written: kept in the file's footer beside the processes."""
+
+    events: int = 0
+    calls: int = 0
+    unknown: int = 0
+    """Events that were not understood and are kept raw."""
+    first_ns: int | None = None
+    last_ns: int | None = None
+    recorded: bool = False
+    """The trace has fork, exec and exit events of its own; the process tree is not inferred from calls."""
+    remarks: list[str] = []
+    """What the reader of the trace said: torn or senseless records and the like."""
+
+
+class Note(msgspec.Struct):
+    """What the footer of events.parquet holds."""
+
+    stats: WriteStats
+    processes: list[Process]
+
+
+def write(events: Iterable[Event], path: Path, remarks: Callable[[], list[str]] = list) -> WriteStats:
+    """Write single events; see ``write_batches``."""
+    return write_batches(columns.batches(events), path, remarks)
+
+
+def write_batches(
+    batches: Iterable[pa.RecordBatch], path: Path, remarks: Callable[[], list[str]] = list
+) -> WriteStats:
+    """Write all events to ``path``, which appears only when it is whole.
+
+    ``remarks`` is asked at the end what the reader has to say of the trace. Raises TraceError when the file cannot be
+    written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stats, builder = WriteStats(), Builder()
+    partial = path.with_name(path.name + ".part")
+    try:
+        with pq.ParquetWriter(
+            partial, columns.schema(), compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES
+        ) as writer:
+            held: list[pa.RecordBatch] = []
+            for batch in batches:
+                held.append(_place(batch, builder))
+                _count(held[-1], stats)
+                if sum(map(len, held)) >= ROW_GROUP or sum(part.nbytes for part in held) >= GROUP_BYTES:
+                    writer.write_table(columns.join(held), row_group_size=ROW_GROUP)
+                    held = []
+            if held:
+                writer.write_table(columns.join(held), row_group_size=ROW_GROUP)
+            stats.remarks, stats.recorded = remarks(), builder.recorded
+            note = columns.to_json(Note(stats, builder.finish()))
+            writer.add_key_value_metadata({NOTE.decode(): note.decode()})
+        partial.replace(path)
+    except (OSError, pa.ArrowException) as error:
+        partial.unlink(missing_ok=True)
+        raise TraceError("cannot write the events", str(error), "is the disk full?") from error
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return stats
+
+
+def _place(batch: pa.RecordBatch, builder: Builder) -> pa.RecordBatch:
+    """Add the columns that tell the process."""
+    import pyarrow as pa
+
+    keys, numbers = builder.place(batch)
+    found = dict(zip(columns.PLACE, (pa.array(keys, pa.int32()), pa.array(numbers, pa.int32())), strict=True))
+    arrays = [found[name] if name in found else batch.column(name) for name in columns.COLUMNS]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns.schema())
+
+
+def _count(batch: pa.RecordBatch, stats: WriteStats) -> None:
+    import pyarrow.compute as pc
+
+    known = pc.greater_equal(batch["process"], 0)
+    times = batch["time_ns"].filter(known)
+    stats.events += len(batch)
+    stats.unknown += len(batch) - len(times)
+    stats.calls += len(batch) - batch["index"].null_count
+    if len(times):
+        if stats.first_ns is None:
+            stats.first_ns = times[0].as_py()
+        last = pc.max(times).as_py()
+        stats.last_ns = last if stats.last_ns is None else max(stats.last_ns, last)
