@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ABIS: tuple[Abi, ...] = ("x86-64", "i386", "x32")
 NS, SEQ = (1 << 62) - 1, (1 << 63) - 1
 """Masks that no honest time or sequence needs: with them even a forged one fits a signed word."""
-KEPT_BYTES = 32 << 20
+KEPT_BYTES = 12 << 20
 """Bytes of arguments, raw and shown, that are kept for when they come again."""
 _ADDRESS_CALLS = frozenset({"mmap", "mmap2", "brk", "mremap", "shmat"})
 _ARGUMENTS = struct.Struct("<6Q")
@@ -142,9 +142,7 @@ class Calls:
         left = records.blobs(data, start + ENTER_RECORD.size, end, blobs)
         if back_end > back:
             left += records.blobs(data, back, back_end, blobs)
-        known = columns.to_json(
-            shown.rendering.show(_ARGUMENTS.unpack_from(data, start + _ARGUMENTS_AT), blobs)
-        )
+        known = columns.to_json(shown.rendering.show(_ARGUMENTS.unpack_from(data, start + _ARGUMENTS_AT), blobs))
         if left:
             self.bad_bytes += left
             return known
@@ -177,7 +175,7 @@ def _coded(texts: Sequence[str], codes: Words) -> tuple[Words, list[str]]:
     import numpy as np
 
     places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-    return np.array([places[text] for text in texts], np.int32)[codes], list(places)
+    return np.array([places[text] for text in texts], np.int64)[codes], list(places)
 
 
 def _comms(words: npt.NDArray[np.uint64], entries: Words) -> tuple[Words, list[str]]:

@@ -99,7 +99,7 @@ def assemble(values: dict[str, Any]) -> pa.RecordBatch:
             codes, words = value
             arrays.append(pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), strings(words)))
         elif field.name == "args":
-            arrays.append(pa.array(value, pa.binary()).cast(pa.string()))
+            arrays.append(pa.array(value, pa.binary()).view(pa.string()))  # JSON is UTF-8
         elif pa.types.is_string(field.type):
             arrays.append(strings(value))
         else:

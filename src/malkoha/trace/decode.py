@@ -193,9 +193,7 @@ class Decoder:
         return event
 
 
-def _returns(
-    chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO
-) -> tuple[bytes, Words]:
+def _returns(chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO) -> tuple[bytes, Words]:
     """Map the start of each ENTER of a piece to that of its EXIT, -1 where there is none; both in words of 8 bytes.
 
     Returns that stand in later pieces are fetched and put behind the piece's own bytes.

@@ -100,6 +100,7 @@ class Builder:
                 or node is None
                 or (comm != node.comm and (tid == pid or not self.recorded))
                 or tid not in node.threads
+                or not node.process.first_seen_ns
             ):
                 event = changing.get(row) or next(columns.to_events(batch.slice(row, 1)))
                 process = self.feed(event) if event.kind != "unknown" else None
@@ -110,7 +111,7 @@ class Builder:
                 add_key(process.key)
                 add_number(process.calls)
                 process.calls += 1
-        if len(keys):
+        if keys:
             self._seen(np.array(keys), batch.column("time_ns").to_numpy())
         return keys, numbers
 
@@ -203,7 +204,7 @@ class Builder:
         child_id = event.ret or 0
         if "CLONE_THREAD" in str(event.args):
             child = self._live.get(child_id)
-            if child is not None and child is not node:
+            if child is not None and not self._descends(node, child):
                 self._merge(child, node)
             self._live[child_id] = node
             self._thread(node, child_id)
@@ -212,6 +213,17 @@ class Builder:
         if child is None or child.process.parent is not None or child is node:
             child = self._new(child_id, event)
         _adopt(node, child)
+
+    def _descends(self, node: _Node, other: _Node) -> bool:
+        """Tell whether ``other`` is ``node`` or made it: then it is no thread of it, its id was used again."""
+        seen: set[int] = set()
+        key: int | None = node.process.key
+        while key is not None and key not in seen:
+            if key == other.process.key:
+                return True
+            seen.add(key)
+            key = self._nodes[key].process.parent
+        return False
 
     def _merge(self, child: _Node, node: _Node) -> None:
         """Make what was taken for a process a thread of ``node``: its lines stood before the call that made it."""

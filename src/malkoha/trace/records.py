@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PAD, CLOCK, ENTER, EXIT, FORK, EXEC, TASK_EXIT, TEXT, SIGNAL = range(9)
 
-CHUNK = 8 << 20
+CHUNK = 2 << 20
 """Bytes that are read at once."""
 MAX_RECORD = 4 << 20
 """No record is longer than a chunk of the ring."""

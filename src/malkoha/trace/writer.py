@@ -57,9 +57,7 @@ def write(events: Iterable[Event], path: Path, remarks: Callable[[], list[str]] 
     return write_batches(columns.batches(events), path, remarks)
 
 
-def write_batches(
-    batches: Iterable[pa.RecordBatch], path: Path, remarks: Callable[[], list[str]] = list
-) -> WriteStats:
+def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callable[[], list[str]] = list) -> WriteStats:
     """Write all events to ``path``, which appears only when it is whole.
 
     ``remarks`` is asked at the end what the reader has to say of the trace. Raises TraceError when the file cannot be

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.trace import columns, store, writer
+from malkoha.trace import columns, store
 from malkoha.trace.store import Trace
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "trace.md"
@@ -46,37 +42,6 @@ def test_what_parquet_cannot_hold_is_escaped(tmp_path: Path) -> None:
     )
 
 
-def test_nothing_is_left_of_a_trace_that_could_not_be_written(tmp_path: Path) -> None:
-    def events() -> Iterator[Event]:
-        yield call(1)
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        store.write(events(), tmp_path / "e.parquet")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(TraceError, match="cannot write"):
-        store.write([], tmp_path / "missing" / "e.parquet")
-
-
-def test_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "BATCH", 10)
-    monkeypatch.setattr(writer, "ROW_GROUP", 30)
-    path = tmp_path / "e.parquet"
-    store.write((call(number, pid=number % 3 + 1, comm=f"c{number}") for number in range(100)), path)
-    rows = list(Trace(path).rows())
-    assert [row.event.seq for row in rows] == list(range(100))
-    assert rows[99].event.comm == "c99"
-    assert [row.index for row in Trace(path).calls(1, 30, 10)] == [30, 31, 32]
-
-
 def test_every_column_is_documented() -> None:
     text = DOCUMENT.read_text()
     assert [name for name in columns.COLUMNS if f"| `{name}` |" not in text] == []
-
-
-def test_an_empty_trace(tmp_path: Path) -> None:
-    path = tmp_path / "e.parquet"
-    store.write([], path, lambda: ["nothing came"])
-    trace = Trace(path)
-    assert (trace.count(), trace.processes, list(trace.rows()), trace.apistats()) == (0, [], [], {})
-    assert trace.stats.remarks == ["nothing came"]

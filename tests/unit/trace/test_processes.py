@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.trace import processes, stap
+from malkoha.trace import columns, processes, stap
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
 UPSTREAM = Path(__file__).parents[4] / "shared" / "eval" / "stap"
@@ -205,6 +205,11 @@ def test_a_plain_log_of_one_shell_is_the_sample() -> None:
     assert not process.launcher
 
 
+def test_a_process_is_no_thread_of_its_child_whatever_a_log_says() -> None:
+    log = Log().call(2, "fork", 1).call(1, "clone3", 2, args={"p0": "CLONE_THREAD"}).call(2, "getpid")
+    assert [(process.pid, process.parent, process.calls) for process in log.processes()] == [(2, None, 1), (1, 0, 2)]
+
+
 pids = st.integers(1, 6)
 steps = st.one_of(
     st.tuples(st.sampled_from(["fork", "clone3", "getpid"]), pids, pids),
@@ -213,8 +218,7 @@ steps = st.one_of(
 )
 
 
-@given(st.lists(steps, max_size=60))
-def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | None]]) -> None:
+def log_of(sequence: list[tuple[str, int, int | None]]) -> Log:
     log = Log()
     for name, pid, other in sequence:
         if name in ("FORK", "THREAD"):
@@ -226,6 +230,12 @@ def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | N
         else:
             args = {"p0": "CLONE_THREAD"} if name == "clone3" else {}
             log.call(pid, name, other, args=args)
+    return log
+
+
+@given(st.lists(steps, max_size=60))
+def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | None]]) -> None:
+    log = log_of(sequence)
     found = log.processes()
     by_key = {process.key: process for process in found}
     assert len(by_key) == len(found)
@@ -234,3 +244,21 @@ def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | N
         assert process.parent is None or process.parent in by_key
         assert all(by_key[child].parent == process.key for child in process.children if child in by_key)
         assert 0 <= process.setup_calls <= process.calls
+
+
+@given(st.lists(steps, max_size=60), st.integers(1, 30))
+def test_columns_give_the_same_tree_as_single_events(sequence: list[tuple[str, int, int | None]], size: int) -> None:
+    events = log_of(sequence).events
+    for number, event in enumerate(events):
+        event.comm = event.comm and f"c{number // 3 % 4}"
+        event.tid += number % 5 == 4
+    single, many = processes.Builder(), processes.Builder()
+    placed = []
+    for event in events:
+        process = single.feed(event)
+        placed.append((process.key, process.calls - 1 if event.kind == "syscall" else None))
+    found: list[tuple[int, int | None]] = []
+    for begin in range(0, len(events), size):
+        found += zip(*many.place(columns.from_events(events[begin : begin + size])), strict=True)
+    assert found == placed
+    assert many.finish() == single.finish()
