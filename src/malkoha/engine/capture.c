@@ -1,35 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A system call as two records: its arguments with the memory they point to at entry, and its result with the memory
- * it filled at return. What to copy for which call stands in calls_64 and calls_32, generated from syscalls.tbl.
+ * it filled at return. What to copy for which call stands in the calls_ and variants_ tables, generated from syscalls.tbl.
  */
-#include <linux/socket.h>
 #include <asm/syscall.h>
-
-#define STRING_LIMIT 4096
-#define VECTOR_LIMIT 32768
-#define BUFFER_LIMIT 1024
-#define INPUT_LIMIT 8192	/* an interpreter reads its script from standard input in such pieces */
-#define MESSAGES_LIMIT 4
-
-/* Operation at entry: what the argument points to. */
-enum { OP_NONE = 0, OP_STRING = 1, OP_STRINGS = 2, OP_STRUCT = 3, OP_BUFFER = 4, OP_ARRAY = 5, OP_IOVEC = 6,
-       OP_MESSAGE = 7, OP_MESSAGES = 8,
-       /* Operation at return. */
-       OP_OUT_STRUCT = 16, OP_OUT_BUFFER = 17, OP_OUT_ADDRESS = 18, OP_OUT_IOVEC = 19, OP_OUT_MESSAGE = 20 };
-
-/* Of that argument the kernel takes 32 bits only: what is above them may be garbage, meant to mislead. */
-#define INDEX_NARROW 0x80
-
-struct operation {
-	u8 code;
-	u8 index;		/* argument that holds the length or the count, maybe with INDEX_NARROW */
-	u16 size;		/* of the structure or of one element */
-};
 
 struct call {
 	struct operation arg[6];
+	u16 variants;		/* index of the first one, plus one */
 };
+
+/* What the arguments point to when others of them have certain values: requests of ioctl(2) and the like. */
+struct variant {
+	u16 call;
+	u8 first;		/* argument; the bits of mask of it are value */
+	u8 second;		/* another, whose lower 32 bits are other; ANY: none */
+	u32 mask;
+	u32 value;
+	u32 other;
+	struct operation arg[6];
+};
+
+#define ANY 7
 
 struct rec_enter {
 	struct rec_head head;
@@ -47,7 +39,7 @@ struct rec_exit {
 	s64 ret;
 };
 
-enum { ABI_X86_64 = 0, ABI_I386 = 1, ABI_X32 = 2, FLAG_LATE = 0x100 };
+enum { ABI_X86_64 = 0, ABI_I386 = 1, ABI_X32 = 2, ABI_MULTIPLEXED = 3, FLAG_LATE = 0x100 };
 
 static bool capture_create(void)
 {
@@ -56,252 +48,118 @@ static bool capture_create(void)
 	return inside_call && unread_memory;
 }
 
-static void unread(void)
+/* One system call as it is recorded: by way of socketcall(2) or ipc(2) it is the call that they make. */
+struct made {
+	long nr;
+	u16 abi;
+	bool compat;
+	unsigned long args[6];
+	const struct operation *op;	/* six, or NULL when nothing is to be copied */
+};
+
+static const struct operation *pick(const struct call *calls, const struct variant *variants, size_t count, long nr,
+				    const unsigned long *args)
 {
-	set_bit(current->pid, unread_memory);
-}
+	const struct variant *one;
+	u16 i;
 
-/* Read up to the first page that cannot be read, as the kernel itself does; return how many bytes that were. */
-static u32 user_bytes(char *to, u64 from, u32 size)
-{
-	u32 done = 0;
-
-	while (done < size) {
-		u32 step = min_t(u64, size - done, PAGE_SIZE - offset_in_page(from + done));
-
-		if (copy_from_user_nofault(to + done, (void __user *)(from + done), step))
+	for (i = calls[nr].variants; i && i <= count; i++) {
+		one = &variants[i - 1];
+		if (one->call != nr)
 			break;
-		done += step;
+		if (((u32)args[one->first] & one->mask) == one->value &&
+		    (one->second == ANY || (u32)args[one->second] == one->other))
+			return one->arg;
 	}
-	return done;
+	return calls[nr].arg;
 }
 
-static long user_string(char *to, u64 from, long limit)
+static void find_operations(struct made *call)
 {
-	long length;
+	long nr = call->nr;
 
-	pagefault_disable();
-	length = strncpy_from_user(to, (const char __user *)from, limit);
-	pagefault_enable();
-	return length;
-}
-
-static void capture_string(u8 arg, u64 pointer)
-{
-	struct blob_head *blob = pointer ? blob_begin(arg, 0, STRING_LIMIT) : NULL;
-	long length;
-
-	if (!blob)
-		return;
-	length = user_string(blob_data(blob), pointer, STRING_LIMIT);
-	if (length < 0) {
-		unread();
-		blob_end(blob, 0, 0, 2);
-	} else {
-		blob_end(blob, length, length, length == STRING_LIMIT);
-	}
-}
-
-static bool user_pointer(u64 *to, u64 from, bool compat)
-{
-	u32 narrow;
-
-	if (!compat)
-		return !copy_from_user_nofault(to, (void __user *)from, 8);
-	if (copy_from_user_nofault(&narrow, (void __user *)from, 4))
-		return false;
-	*to = narrow;
-	return true;
-}
-
-/* argv, envp: the strings one behind the other, each with its NUL. */
-static void capture_strings(u8 arg, u64 pointer, bool compat)
-{
-	struct blob_head *blob = pointer ? blob_begin(arg, 0, VECTOR_LIMIT) : NULL;
-	u32 used = 0;
-	u64 count = 0, string;
-	u8 status = 0;
-
-	if (!blob)
-		return;
-	for (;; count++, pointer += compat ? 4 : 8) {
-		long length;
-
-		if (!user_pointer(&string, pointer, compat)) {
-			unread();
-			status = 2;
-			break;
-		}
-		if (!string)
-			break;
-		if (used + 2 > VECTOR_LIMIT) {
-			status = 1;
-			break;
-		}
-		length = user_string(blob_data(blob) + used, string, VECTOR_LIMIT - used - 1);
-		if (length < 0) {
-			unread();
-			status = 2;
-			break;
-		}
-		used += length;
-		blob_data(blob)[used++] = 0;
-		if (used >= VECTOR_LIMIT - 1)
-			status = 1;
-	}
-	blob_end(blob, used, count, status);
-}
-
-static void capture_memory(u8 arg, u16 part, u64 pointer, u64 total, u32 limit)
-{
-	u32 size = min_t(u64, total, limit);
-	struct blob_head *blob = pointer ? blob_begin(arg, part, size) : NULL;
-	u32 stored;
-
-	if (!blob)
-		return;
-	stored = user_bytes(blob_data(blob), pointer, size);
-	if (stored < size)
-		unread();
-	blob_end(blob, stored, total, stored < size ? 2 : size < total);
-}
-
-/* The content that an iovec array gathers, up to BUFFER_LIMIT bytes, as one blob. */
-static void capture_iovec(u8 arg, u16 part, u64 pointer, u64 count, u64 limit, bool compat)
-{
-	struct blob_head *blob = pointer ? blob_begin(arg, part, BUFFER_LIMIT) : NULL;
-	u32 used = 0, step = compat ? 4 : 8;
-	u64 total = 0, i;
-	u8 status = 0;
-
-	if (!blob)
-		return;
-	for (i = 0; i < min_t(u64, count, 1024); i++, pointer += 2 * step) {
-		u64 base, length;
-		u32 size, stored;
-
-		if (!user_pointer(&base, pointer, compat) || !user_pointer(&length, pointer + step, compat)) {
-			unread();
-			status = 2;
-			break;
-		}
-		length = min(length, limit - total);
-		total += length;
-		size = min_t(u64, length, BUFFER_LIMIT - used);
-		stored = user_bytes(blob_data(blob) + used, base, size);
-		used += stored;
-		if (stored < size) {
-			unread();
-			status = 2;
-			break;
-		}
-	}
-	if (!status && used < total)
-		status = 1;
-	blob_end(blob, used, total, status);
-}
-
-/* Parts of a message: 0 the header itself, 1 the address, 2 the content, 3 the control data. */
-static void capture_message(u8 arg, u16 part, u64 pointer, u64 limit, bool compat)
-{
-	u64 field[7] = { 0 };
-	u32 i, step = compat ? 4 : 8;
-
-	for (i = 0; i < 7; i++) {
-		if (!pointer || !user_pointer(&field[i], pointer + i * step, compat)) {
-			unread();
-			return;
-		}
-	}
-	/* msg_name, msg_namelen (int), msg_iov, msg_iovlen, msg_control, msg_controllen, msg_flags (int) */
-	blob_copy(arg, part, field, sizeof(field));
-	capture_memory(arg, part + 1, field[0], (u32)field[1], 128);
-	capture_iovec(arg, part + 2, field[2], field[3], limit, compat);
-	capture_memory(arg, part + 3, field[4], field[5], 256);
-}
-
-static void capture_messages(u8 arg, u64 pointer, u64 count, bool compat)
-{
-	u32 i, step = compat ? 32 : 64;
-
-	for (i = 0; i < min_t(u64, count, MESSAGES_LIMIT); i++)
-		capture_message(arg, i * 4, pointer + i * step, ~0ULL >> 1, compat);
-}
-
-static u64 length_of(const struct operation *op, const unsigned long *args)
-{
-	u64 length = args[op->index & ~INDEX_NARROW];
-
-	return op->index & INDEX_NARROW ? (u32)length : length;
-}
-
-static void capture_entry(const struct operation *op, u8 arg, const unsigned long *args, bool compat)
-{
-	u64 pointer = args[arg];
-
-	switch (op->code) {
-	case OP_STRING:
-		capture_string(arg, pointer);
-		break;
-	case OP_STRINGS:
-		capture_strings(arg, pointer, compat);
-		break;
-	case OP_STRUCT:
-		capture_memory(arg, 0, pointer, op->size, op->size);
-		break;
-	case OP_BUFFER:
-		capture_memory(arg, 0, pointer, length_of(op, args), BUFFER_LIMIT);
-		break;
-	case OP_ARRAY:
-		capture_memory(arg, 0, pointer, min_t(u64, length_of(op, args), 1 << 20) * op->size, BUFFER_LIMIT);
-		break;
-	case OP_IOVEC:
-		capture_iovec(arg, 0, pointer, length_of(op, args), ~0ULL >> 1, compat);
-		break;
-	case OP_MESSAGE:
-		capture_message(arg, 0, pointer, ~0ULL >> 1, compat);
-		break;
-	case OP_MESSAGES:
-		capture_messages(arg, pointer, length_of(op, args), compat);
-		break;
-	}
-}
-
-static void capture_return(const struct operation *op, u8 arg, const unsigned long *args, long ret, bool compat)
-{
-	u64 pointer = args[arg];
-	u32 length = 0;
-
-	if (ret < 0)
-		return;
-	switch (op->code) {
-	case OP_OUT_STRUCT:
-		capture_memory(arg, 0, pointer, op->size, op->size);
-		break;
-	case OP_OUT_BUFFER:
-		capture_memory(arg, 0, pointer, ret, !args[0] && ret <= INPUT_LIMIT ? INPUT_LIMIT : BUFFER_LIMIT);
-		break;
-	case OP_OUT_ADDRESS:
-		if (pointer && !copy_from_user_nofault(&length, (void __user *)args[op->index], 4))
-			capture_memory(arg, 0, pointer, length, 128);
-		break;
-	case OP_OUT_IOVEC:
-		capture_iovec(arg, 0, pointer, length_of(op, args), ret, compat);
-		break;
-	case OP_OUT_MESSAGE:
-		capture_message(arg, 0, pointer, ret, compat);
-		break;
-	}
-}
-
-static const struct call *call_of(long nr, bool compat)
-{
+	call->op = NULL;
 	if (nr < 0)
-		return NULL;
-	if (compat)
-		return nr < ARRAY_SIZE(calls_32) ? &calls_32[nr] : NULL;
-	nr &= ~__X32_SYSCALL_BIT;
-	return nr < ARRAY_SIZE(calls_64) ? &calls_64[nr] : NULL;
+		return;
+	if (call->abi == ABI_MULTIPLEXED) {
+		if (nr < ARRAY_SIZE(calls_multiplexed))
+			call->op = pick(calls_multiplexed, variants_multiplexed, ARRAY_SIZE(variants_multiplexed), nr, call->args);
+	} else if (call->compat) {
+		if (nr < ARRAY_SIZE(calls_32))
+			call->op = pick(calls_32, variants_32, ARRAY_SIZE(variants_32), nr, call->args);
+	} else {
+		nr &= ~__X32_SYSCALL_BIT;
+		if (nr < ARRAY_SIZE(calls_64))
+			call->op = pick(calls_64, variants_64, ARRAY_SIZE(variants_64), nr, call->args);
+	}
+}
+
+static void user_words(unsigned long *to, u64 from, u32 count)
+{
+	u32 narrow[6] = { 0 }, i;
+
+	if (user_bytes((char *)narrow, from, count * 4) < count * 4)
+		unread();
+	for (i = 0; i < 6; i++)
+		to[i] = narrow[i];
+}
+
+/* socketcall(2): the arguments stand in memory. */
+static void unpack_socketcall(struct made *call)
+{
+	static const u8 words[] = { 0, 3, 3, 3, 2, 3, 3, 3, 4, 4, 4, 6, 6, 2, 5, 5, 3, 3, 4, 5, 4 };
+	unsigned long operation = call->args[0];
+
+	if (!operation || operation >= ARRAY_SIZE(words))
+		return;
+	user_words(call->args, call->args[1], words[operation]);
+	call->nr = operation;
+	call->abi = ABI_MULTIPLEXED;
+}
+
+/* ipc(2): call, first, second, third, ptr, fifth, in another order for each operation. */
+static void unpack_ipc(struct made *call)
+{
+	unsigned long operation = call->args[0] & 0xffff, version = call->args[0] >> 16;
+	unsigned long first = call->args[1], second = call->args[2], third = call->args[3], ptr = call->args[4];
+	unsigned long fifth = call->args[5], word[6] = { 0 };
+	unsigned long to[6] = { first, second, third, 0, 0, 0 };
+
+	switch (operation) {
+	case 1: case 4:				/* semop, semtimedop: semid, sops, nsops, timeout */
+		to[1] = ptr, to[2] = second, to[3] = fifth;
+		break;
+	case 3:					/* semctl: semid, semnum, cmd, arg */
+		user_words(word, ptr, 1);
+		to[3] = word[0];
+		break;
+	case 11:				/* msgsnd: msqid, msgp, msgsz, msgflg */
+		to[1] = ptr, to[2] = second, to[3] = third;
+		break;
+	case 12:				/* msgrcv: msqid, msgp, msgsz, msgtyp, msgflg */
+		to[1] = ptr, to[2] = second, to[3] = fifth, to[4] = third;
+		if (!version) {
+			user_words(word, ptr, 2);
+			to[1] = word[0], to[3] = word[1];
+		}
+		break;
+	case 14: case 24:			/* msgctl, shmctl: id, cmd, buf */
+		to[2] = ptr;
+		break;
+	case 21:				/* shmat: shmid, shmaddr, shmflg */
+		to[1] = ptr, to[2] = second;
+		break;
+	case 22:				/* shmdt: shmaddr */
+		to[0] = ptr;
+		break;
+	case 2: case 13: case 23:		/* semget, msgget, shmget */
+		break;
+	default:
+		return;
+	}
+	memcpy(call->args, to, sizeof(to));
+	call->nr = 32 + operation;
+	call->abi = ABI_MULTIPLEXED;
 }
 
 static bool call_compat(void)
@@ -310,49 +168,51 @@ static bool call_compat(void)
 }
 
 /* Of a 32-bit call the kernel takes the low halves, whatever the registers hold above them. */
-static void call_arguments(struct pt_regs *regs, unsigned long *args, bool compat)
+static void read_call(struct made *call, struct pt_regs *regs, long nr)
 {
 	u8 i;
 
-	syscall_get_arguments(current, regs, args);
-	for (i = 0; compat && i < 6; i++)
-		args[i] = (u32)args[i];
+	call->nr = nr;
+	call->compat = call_compat();
+	call->abi = call->compat ? ABI_I386 : nr > 0 && (nr & __X32_SYSCALL_BIT) ? ABI_X32 : ABI_X86_64;
+	syscall_get_arguments(current, regs, call->args);
+	for (i = 0; call->compat && i < 6; i++)
+		call->args[i] = (u32)call->args[i];
+	if (call->compat && nr == 102)
+		unpack_socketcall(call);
+	else if (call->compat && nr == 117)
+		unpack_ipc(call);
+	find_operations(call);
 }
 
-static u16 call_abi(long nr, bool compat)
+static void record_enter(struct pt_regs *regs, const struct made *call, u16 flags)
 {
-	return compat ? ABI_I386 : nr > 0 && (nr & __X32_SYSCALL_BIT) ? ABI_X32 : ABI_X86_64;
-}
-
-static void record_enter(struct pt_regs *regs, long nr, u16 flags)
-{
-	bool compat = call_compat();
-	const struct call *call = call_of(nr, compat);
-	unsigned long args[6];
-	struct rec_enter *rec = rec_begin(REC_ENTER, flags | call_abi(nr, compat), sizeof(*rec));
+	struct rec_enter *rec = rec_begin(REC_ENTER, flags | call->abi, sizeof(*rec));
 	u8 i;
 
-	call_arguments(regs, args, compat);
-	rec->nr = nr;
+	rec->nr = call->nr;
 	rec->ppid = rcu_dereference(current->real_parent)->tgid;
 	rec->ip = regs->ip;
 	for (i = 0; i < 6; i++)
-		rec->args[i] = args[i];
+		rec->args[i] = call->args[i];
 	memcpy(rec->comm, current->comm, TASK_COMM_LEN);
-	for (i = 0; call && i < 6; i++)
-		if (call->arg[i].code)
-			capture_entry(&call->arg[i], i, args, compat);
+	for (i = 0; call->op && i < 6; i++)
+		if (call->op[i].code)
+			capture_entry(&call->op[i], i, 0, call->args, call->compat);
 	rec_end();
 }
 
 static void call_enter(struct pt_regs *regs, long nr)
 {
+	struct made call;
+
 	if (!is_traced())
 		return;
 	clear_bit(current->pid, unread_memory);
 	set_bit(current->pid, inside_call);
-	record_enter(regs, nr, 0);
-	files_enter(regs, nr, call_compat());
+	read_call(&call, regs, nr);
+	record_enter(regs, &call, 0);
+	files_enter(regs, nr, call.compat);
 }
 
 /* A new task returns from the fork that its creator made: no call of its own. */
@@ -365,38 +225,35 @@ static bool returns_from_fork(long nr, long ret, bool compat)
 
 static void call_exit(struct pt_regs *regs, long ret)
 {
-	bool compat, again;
-	long nr;
-	unsigned long args[6];
-	const struct call *call;
+	struct made call;
 	struct rec_exit *rec;
+	bool again;
+	long nr;
 	u8 i;
 
 	if (!is_traced())
 		return;
-	compat = call_compat();
 	nr = syscall_get_nr(current, regs);
+	again = test_bit(current->pid, unread_memory);
+	read_call(&call, regs, nr);
 	if (!test_and_clear_bit(current->pid, inside_call)) {
-		if (returns_from_fork(nr, ret, compat))
+		if (returns_from_fork(nr, ret, call.compat))
 			return;
 		/* Refused before the entry probe could see it: by seccomp or a ptracer. */
-		record_enter(regs, nr, FLAG_LATE);
+		record_enter(regs, &call, FLAG_LATE);
 	}
-	again = test_and_clear_bit(current->pid, unread_memory);
-	call = call_of(nr, compat);
-	rec = rec_begin(REC_EXIT, call_abi(nr, compat), sizeof(*rec));
-	rec->nr = nr;
+	rec = rec_begin(REC_EXIT, call.abi, sizeof(*rec));
+	rec->nr = call.nr;
 	rec->ret = ret;
-	call_arguments(regs, args, compat);
-	for (i = 0; call && i < 6; i++) {
-		u8 code = call->arg[i].code;
+	for (i = 0; call.op && i < 6; i++) {
+		const struct operation *op = &call.op[i];
 
-		if (code >= OP_OUT_STRUCT)
-			capture_return(&call->arg[i], i, args, ret, compat);
-		else if (code && again)
-			capture_entry(&call->arg[i], i, args, compat);
+		if (op->code & OP_CODE && (op->code & OP_CODE) < OP_OUT_STRUCT && again)
+			capture_entry(op, i, 0, call.args, call.compat);
+		if (op->code)
+			capture_return(op, i, call.args, ret, call.compat);
 	}
 	clear_bit(current->pid, unread_memory);
 	rec_end();
-	files_exit(args, nr, ret, compat);
+	files_exit(call.args, nr, ret, call.compat);
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Literal
+from typing import Literal, get_args
 
+from malkoha.trace import memory
 from malkoha.trace.structs import layout
-from malkoha.trace.syscalls import Abi, Call, numbers
+from malkoha.trace.syscalls import Abi, Argument, Call, Unit, multiplexed, numbers
 
 Engine = Literal["tracepoint", "kprobe"]
 
@@ -31,12 +32,31 @@ _FLAT = {
     "iov": "OP_IOVEC",
     "msg": "OP_MESSAGE",
     "mmsg": "OP_MESSAGES",
+    "mbuf": "OP_QUEUED",
+    "fprog": "OP_FILTER",
+    "sigarg": "OP_SIGNALS",
     "out": "OP_OUT_BUFFER",
     ">sa": "OP_OUT_ADDRESS",
     ">iov": "OP_OUT_IOVEC",
     ">msg": "OP_OUT_MESSAGE",
+    ">mmsg": "OP_OUT_MESSAGES",
+    ">mbuf": "OP_OUT_QUEUED",
+    "<handle": "OP_HANDLE",
+    "=handle": "OP_HANDLE | OP_AGAIN",
 }
-
+_IN: dict[Unit, str] = {"": "OP_STRUCT", "bytes": "OP_BUFFER", "elements": "OP_ARRAY", "bits": "OP_BITS"}
+_OUT: dict[Unit, str] = {
+    "": "OP_OUT_STRUCT",
+    "bytes": "OP_OUT_BYTES",
+    "elements": "OP_OUT_ARRAY",
+    "bits": "OP_OUT_BITS",
+    "pages": "OP_OUT_PAGES",
+    "pointed": "OP_OUT_POINTED",
+    "returned": "OP_OUT_RETURNED",
+    "result": "OP_OUT_BUFFER",
+}
+_SIZED = frozenset(("", "elements", "returned"))
+"""Units of which the engine has to know the size of one."""
 
 FILE_CALLS: dict[str, tuple[str, int]] = {
     **dict.fromkeys(
@@ -56,32 +76,75 @@ FILE_CALLS: dict[str, tuple[str, int]] = {
 _NARROW = frozenset({"int", "uint"})
 
 
-def _operation(call: Call, position: int, abi: Abi) -> str:
-    argument = call.arguments[position]
-    code, index, size = _FLAT.get(argument.kind, ""), argument.length, 0
-    if not code and argument.kind[0] in "<>":
-        known = layout(argument.kind[1:], abi)
-        if known is None:
+def _operation(arguments: tuple[Argument, ...], position: int, abi: Abi) -> str:
+    argument = arguments[position]
+    kind, sign, name = argument.kind, argument.kind[0], argument.kind[1:]
+    code, size = _FLAT.get(kind, ""), 0
+    if kind == "iocbs":
+        code, size = "OP_POINTERS", _size("iocb", abi)
+    elif not code and sign in "<>=?!":
+        size = _size(name, abi) if argument.unit in _SIZED else 0
+        if argument.unit in _SIZED and not size:
             return ""
-        size = known.size
-        code = "OP_OUT_STRUCT" if argument.kind[0] == ">" else "OP_STRUCT"
-        if argument.kind == "<pollfd":
-            code = "OP_ARRAY"
-        elif index is not None:
-            code, size = "OP_BUFFER", 0
-    narrow = " | INDEX_NARROW" if index is not None and call.arguments[index].kind in _NARROW else ""
+        if sign in "<=":
+            code = _IN[argument.unit] + (" | OP_AGAIN" if sign == "=" else "")
+        else:
+            code = {">": _OUT[argument.unit], "?": "OP_OUT_POSITIVE", "!": "OP_OUT_INTERRUPTED"}[sign]
+    index = argument.length
+    narrow = " | INDEX_NARROW" if index is not None and arguments[index].kind in _NARROW else ""
     return f"[{position}] = {{ {code}, {index or 0}{narrow}, {size} }}" if code else ""
 
 
-def calls(abi: Abi) -> str:
-    """Write the C table that says what each call's arguments point to."""
-    rows = []
-    for number, call in sorted(numbers(abi).items()):
-        operations = [_operation(call, i, abi) for i in range(len(call.arguments))]
-        if any(operations):
-            rows.append(f"\t[{number}] = {{ {{ {', '.join(filter(None, operations))} }} }}, /* {call.name} */")
-    name = "calls_32" if abi == "i386" else "calls_64"
-    return f"static const struct call {name}[] = {{\n" + "\n".join(rows) + "\n};\n"
+def _size(name: str, abi: Abi) -> int:
+    """Bytes of a structure; 0 when it is not known."""
+    known = layout(name, abi)
+    return memory.SIZES.get(name, 0) if known is None else known.size
+
+
+def _operations(arguments: tuple[Argument, ...], abi: Abi) -> str:
+    return ", ".join(filter(None, (_operation(arguments, i, abi) for i in range(len(arguments)))))
+
+
+def _variants(number: int, call: Call, abi: Abi) -> list[str]:
+    """Write the variants of one call for which other memory is copied than for its plain form.
+
+    The narrow ones stand first. Where a wide one differs, all narrow ones are needed.
+    """
+    plain = _operations(call.arguments, abi)
+    rows = [(variant, _operations(variant.arguments, abi)) for variant in call.variants]
+    wide = any(operations != plain and len(variant.conditions) == 1 for variant, operations in rows)
+    found = []
+    for variant, operations in sorted(rows, key=lambda row: -len(row[0].conditions)):
+        first, *more = variant.conditions
+        if operations == plain and not (more and wide):
+            continue
+        for values in variant.values():
+            second, other = (more[0].argument, values[1]) if more else ("ANY", 0)
+            condition = f"{first.argument}, {second}, {first.mask:#x}, {values[0]:#x}, {other:#x}"
+            found.append(f"\t{{ {number}, {condition}, {{ {operations} }} }}, /* {call.name} */")
+    return found
+
+
+Table = Literal["64", "32", "multiplexed"]
+
+
+def calls(name: Table) -> str:
+    """Write the C tables that say what each call's arguments point to."""
+    abi: Abi = "x86-64" if name == "64" else "i386"
+    known = multiplexed() if name == "multiplexed" else numbers(abi)
+    rows: list[str] = []
+    variants: list[str] = []
+    for number, call in sorted(known.items()):
+        operations = _operations(call.arguments, abi)
+        own = _variants(number, call, abi)
+        if operations or own:
+            first = f", {len(variants) + 1}" if own else ""
+            rows.append(f"\t[{number}] = {{ {{ {operations} }}{first} }}, /* {call.name} */")
+        variants += own
+    return (
+        f"static const struct call calls_{name}[] = {{\n" + "\n".join(rows) + "\n};\n"
+        f"static const struct variant variants_{name}[] = {{\n" + "\n".join(variants) + "\n};\n"
+    )
 
 
 _TABLES = "static u8 file_call_of("
@@ -108,7 +171,9 @@ def script(engine: Engine) -> str:
     if engine == "tracepoint":
         capture = _text("capture.c")
         marker = "struct rec_enter {"
-        native += capture.replace(marker, calls("x86-64") + "\n" + calls("i386") + "\n" + marker, 1)
+        native += _text("copying.c") + capture.replace(
+            marker, "\n".join(map(calls, get_args(Table))) + "\n" + marker, 1
+        )
     else:
         native += _text("lines.c")
     return "%{\n" + native + "%}\n\n" + _text("follow.stp") + "\n" + _text(f"{engine}.stp")

@@ -10,10 +10,10 @@ from functools import cache, lru_cache
 from operator import call as apply
 from typing import Any
 
-from malkoha.trace import constants, sockets
+from malkoha.trace import constants, memory, sockets
 from malkoha.trace.records import CUT, UNREADABLE, WHOLE, Blob, text
-from malkoha.trace.structs import Layout, layout
-from malkoha.trace.syscalls import Abi, Argument, Call
+from malkoha.trace.structs import Array, Layout, elements, layout
+from malkoha.trace.syscalls import RETURN_PART, Abi, Argument, Call
 
 CUT_MARK = "..."
 """Ends a string of which the tracer took only the beginning."""
@@ -56,7 +56,7 @@ _NUMBERS: dict[str, Number] = {
     "hex": _remember(hex),
     "ptr": _pointer,
     "mode": lambda value: constants.show(value & 0xFFFF, "o"),
-    "clone": lambda value: constants.show(value, "clone"),
+    **{kind: (lambda value, kind=kind: constants.show(value, kind)) for kind in ("clone", "fan_mask64")},  # type: ignore[misc]
 }
 
 
@@ -74,6 +74,11 @@ def _number(kind: str, abi: Abi) -> Number:
 def _string(blob: Blob, _: object = None) -> str:
     shown = text(blob.data)
     return shown if blob.status == WHOLE else shown + CUT_MARK
+
+
+def _gathered(blob: Blob, _: object = None) -> str:
+    """Show what several buffers hold; no argument tells how much that is, so a mark does where it was cut."""
+    return _string(blob) + (f" ({blob.total} bytes)" if blob.status == CUT else "")
 
 
 def strings(blob: Blob, _: object = None) -> list[str]:
@@ -121,36 +126,93 @@ def _messages(abi: Abi) -> Memory:
     return render
 
 
-def _array(known: Layout) -> Memory:
-    def render(blob: Blob, _: object) -> Any:
-        return [known.render(blob.data[i : i + known.size]) for i in range(0, len(blob.data), known.size)]
+def _list(show: Callable[[bytes], Any]) -> Memory:
+    """Gather blobs of which each is one element."""
+
+    def render(blob: Blob, earlier: Any) -> Any:
+        return [*(earlier if isinstance(earlier, list) else []), show(blob.data)]
 
     return render
 
 
-def _structure(known: Layout) -> Memory:
-    return lambda blob, earlier: known.render(blob.data) if blob.data else earlier
+def _array(known: Layout | Array) -> Memory:
+    def render(blob: Blob, _: object) -> Any:
+        shown = elements(known, blob.data)
+        if blob.status == CUT:
+            shown.append(f"{CUT_MARK} {blob.total // known.size} in all")
+        return shown
+
+    return render
+
+
+def _filter(blob: Blob, earlier: Any) -> Any:
+    """Show a struct sock_fprog: part 0 is its length, part 1 the program."""
+    if blob.part & 1:
+        found = memory.instructions(blob.data, "x86-64")
+        shown = {**earlier, "filter": found} if isinstance(earlier, dict) else {"filter": found}
+        if blob.status == CUT:
+            found.append(f"{CUT_MARK} {blob.total // 8} in all")
+        return shown
+    return {"len": str(int.from_bytes(blob.data[:2], "little"))}
 
 
 _MEMORY: dict[str, Memory] = {
-    **dict.fromkeys(("path", "str", "in", "out", "iov", ">iov"), _string),
+    **dict.fromkeys(("path", "str", "in", "out"), _string),
+    **dict.fromkeys(("iov", ">iov"), _gathered),
     **dict.fromkeys(("sa", ">sa"), _address),
     "argv": strings,
+    "fprog": _filter,
+    "sigarg": lambda blob, _: constants.show(int.from_bytes(blob.data[:8], "little"), "sigset"),
 }
+
+
+def _shown(argument: Argument, abi: Abi) -> Callable[[bytes], Any] | None:
+    """Return how the memory of a ``<``, ``>``, ``=``, ``?`` or ``!`` kind is shown, without regard to marks."""
+    name = argument.kind[1:]
+    shape = memory.SHAPES.get(name)
+    if shape is not None:
+        return lambda content: shape(content, abi)
+    known = layout(name, abi)
+    if known is None:
+        return None
+    return known.render
 
 
 def _memory(argument: Argument, abi: Abi) -> Memory | None:
     kind = argument.kind
     if kind in ("msg", ">msg"):
         return _message(abi)
-    if kind == "mmsg":
+    if kind in ("mmsg", ">mmsg"):
         return _messages(abi)
+    if kind in ("mbuf", ">mbuf"):
+        return lambda blob, _: memory.queued(blob.data, abi) | ({"cut": str(blob.total)} if blob.status == CUT else {})
+    if kind == "iocbs":
+        return _list(lambda content: memory.control_block(content, abi))
     if kind in _MEMORY:
         return _MEMORY[kind]
-    known = layout(kind[1:], abi) if kind[0] in "<>" else None
-    if known is None:
+    if kind[0] not in "<>=?!":
         return None
-    return _array(known) if kind == "<pollfd" else _structure(known)
+    if argument.unit in ("elements", "returned"):
+        known = layout(kind[1:], abi)
+        return None if known is None else _array(known)
+    show = _shown(argument, abi)
+    if show is None:
+        return None
+    return _both(show) if kind[0] == "=" else lambda blob, earlier: show(blob.data) if blob.data else earlier
+
+
+def _both(show: Callable[[bytes], Any]) -> Memory:
+    """Show memory that the call reads and changes: as it was, and as it was left where that differs."""
+
+    def render(blob: Blob, earlier: Any) -> Any:
+        if not blob.data:
+            return earlier
+        shown = show(blob.data)
+        if not blob.part & RETURN_PART or isinstance(earlier, str) or shown == earlier:
+            return shown
+        return {"entry": earlier, "return": shown}
+
+    return render
 
 
 class Rendering:
@@ -166,12 +228,21 @@ class Rendering:
             for position, argument in enumerate(call.arguments)
             if (render := _memory(argument, abi)) is not None
         }
+        self._variants: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], Rendering]] = {}
+        for variant in sorted(call.variants, key=lambda variant: -len(variant.conditions)):
+            where = tuple((condition.argument, condition.mask) for condition in variant.conditions)
+            found = Rendering(Call(call.name, None, None, variant.arguments), abi)
+            self._variants.setdefault(where, {}).update(dict.fromkeys(variant.values(), found))
 
     def show(self, values: Sequence[int], blobs: Sequence[Blob]) -> dict[str, Any]:
         """Name and show every argument; where memory could not be read the pointer stands.
 
         When an argument was read twice (again at return) the last reading that succeeded counts.
         """
+        for where, known in self._variants.items():
+            found = known.get(tuple([values[argument] & mask for argument, mask in where]))
+            if found is not None:
+                return found.show(values, blobs)
         if self.abi == "i386":
             values = [value & 0xFFFFFFFF for value in values]
         shown: dict[str, Any] = dict(zip(self._names, map(apply, self._numbers, values), strict=True))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from malkoha.trace import columns, constants, records
 from malkoha.trace.arguments import Rendering, rendering, rendering_of_unknown
 from malkoha.trace.records import ENTER_RECORD, EXIT_RECORD, Blob
-from malkoha.trace.syscalls import X32_BIT, Abi, numbers
+from malkoha.trace.syscalls import MULTIPLEXED, find
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Words = npt.NDArray[np.int64]
 
-ABIS: tuple[Abi, ...] = ("x86-64", "i386", "x32")
 NS, SEQ = (1 << 62) - 1, (1 << 63) - 1
 """Masks that no honest time or sequence needs: with them even a forged one fits a signed word."""
 KEPT_BYTES = 12 << 20
@@ -100,7 +99,7 @@ class Calls:
         import numpy as np
         import pyarrow as pa
 
-        abis = np.minimum(heads >> 48 & 0xFF, len(ABIS) - 1).astype(np.int64)
+        abis = np.minimum(heads >> 48 & 0xFF, MULTIPLEXED).astype(np.int64)
         found = pa.array(abis << 32 | nr.astype(np.uint32)).dictionary_encode()
         return found.indices.to_numpy(), [self._kind(key) for key in found.dictionary.to_pylist()]
 
@@ -109,8 +108,8 @@ class Calls:
         kept = self._shown.get(key)
         if kept is not None:
             return kept
-        abi, nr = ABIS[key >> 32], key & 0xFFFFFFFF
-        call = numbers(abi).get(nr & ~X32_BIT if abi == "x32" else nr)
+        nr = key & 0xFFFFFFFF
+        abi, call = find(key >> 32, nr)
         if call is None:
             return _Shown(rendering_of_unknown(nr, abi))
         self._shown[key] = found = _Shown(rendering(call, abi))

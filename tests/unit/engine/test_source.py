@@ -6,10 +6,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from malkoha.engine.source import ENGINE_OPTIONS, FILE_CALLS, RING_CHUNKS, Engine, calls, file_calls, script
+from malkoha.engine.source import ENGINE_OPTIONS, FILE_CALLS, RING_CHUNKS, Engine, Table, calls, file_calls, script
 from malkoha.trace import control, files, records, ring
 from malkoha.trace.syscalls import Abi, numbers
 
@@ -19,10 +20,14 @@ ENGINES: tuple[Engine, ...] = ("tracepoint", "kprobe")
 def operations(abi: Abi, name: str) -> dict[int, tuple[str, str, int]]:
     """argument -> (operation, index of the length, size) of one call."""
     number = next(number for number, call in numbers(abi).items() if call.name == name)
-    row = re.search(rf"^\t\[{number}\] = \{{ \{{ (.*) \}} \}}, /\* {name} \*/$", calls(abi), re.MULTILINE)
+    row = re.search(
+        rf"^\t\[{number}\] = \{{ \{{ (.*) \}}(?:, \d+)? \}}, /\* {name} \*/$",
+        calls("32" if abi == "i386" else "64"),
+        re.MULTILINE,
+    )
     if row is None:
         return {}
-    found = re.findall(r"\[(\d)\] = \{ (\w+), ([^,]+), (\d+) \}", row[1])
+    found = re.findall(r"\[(\d)\] = \{ ([^,]+), ([^,]+), (\d+) \}", row[1])
     return {int(position): (code, index, int(size)) for position, code, index, size in found}
 
 
@@ -77,20 +82,28 @@ def test_an_unknown_engine_has_no_script() -> None:
         ("write", {1: ("OP_BUFFER", "2", 0)}, None),
         ("read", {1: ("OP_OUT_BUFFER", "0", 0)}, None),
         ("connect", {1: ("OP_BUFFER", "2 | INDEX_NARROW", 0)}, None),
-        ("accept", {1: ("OP_OUT_ADDRESS", "2", 0)}, {}),
-        ("accept4", {1: ("OP_OUT_ADDRESS", "2", 0)}, None),
-        ("recvfrom", {1: ("OP_OUT_BUFFER", "0", 0), 4: ("OP_OUT_ADDRESS", "5", 0)}, None),
+        ("accept", {1: ("OP_OUT_ADDRESS", "2", 0), 2: ("OP_STRUCT | OP_AGAIN", "0", 4)}, {}),
+        ("accept4", {1: ("OP_OUT_ADDRESS", "2", 0), 2: ("OP_STRUCT | OP_AGAIN", "0", 4)}, None),
+        ("recvfrom", {1: ("OP_OUT_BUFFER", "0", 0), 4: ("OP_OUT_ADDRESS", "5", 0), 5: ("OP_STRUCT | OP_AGAIN", "0", 4)},
+         None),
+        ("getdents64", {1: ("OP_OUT_BUFFER", "0", 0)}, None),
+        ("epoll_wait", {1: ("OP_OUT_RETURNED", "0", 12)}, None),
+        ("setgroups", {1: ("OP_ARRAY", "0 | INDEX_NARROW", 4)}, None),
+        ("getsockopt", {3: ("OP_OUT_POINTED", "4", 0), 4: ("OP_STRUCT | OP_AGAIN", "0", 4)}, None),
+        ("wait4", {1: ("OP_OUT_POSITIVE", "0", 4), 3: ("OP_OUT_POSITIVE", "0", 144)},
+         {1: ("OP_OUT_POSITIVE", "0", 4), 3: ("OP_OUT_POSITIVE", "0", 72)}),
+        ("io_submit", {2: ("OP_POINTERS", "1", 64)}, None),
         ("sendto", {1: ("OP_BUFFER", "2", 0), 4: ("OP_BUFFER", "5 | INDEX_NARROW", 0)}, None),
         ("sendmsg", {1: ("OP_MESSAGE", "0", 0)}, None),
         ("recvmsg", {1: ("OP_OUT_MESSAGE", "0", 0)}, None),
         ("sendmmsg", {1: ("OP_MESSAGES", "2 | INDEX_NARROW", 0)}, None),
         ("writev", {1: ("OP_IOVEC", "2 | INDEX_NARROW", 0)}, None),
         ("readv", {1: ("OP_OUT_IOVEC", "2 | INDEX_NARROW", 0)}, None),
-        ("clone3", {0: ("OP_BUFFER", "1", 0)}, None),
-        ("poll", {0: ("OP_ARRAY", "1 | INDEX_NARROW", 8)}, None),
-        ("nanosleep", {0: ("OP_STRUCT", "0", 16), 1: ("OP_OUT_STRUCT", "0", 16)},
-         {0: ("OP_STRUCT", "0", 8), 1: ("OP_OUT_STRUCT", "0", 8)}),
-        ("fstat", {1: ("OP_OUT_STRUCT", "0", 144)}, {}),
+        ("clone3", {0: ("OP_BUFFER | OP_AGAIN", "1", 0)}, None),
+        ("poll", {0: ("OP_ARRAY | OP_AGAIN", "1 | INDEX_NARROW", 8)}, None),
+        ("nanosleep", {0: ("OP_STRUCT", "0", 16), 1: ("OP_OUT_INTERRUPTED", "0", 16)},
+         {0: ("OP_STRUCT", "0", 8), 1: ("OP_OUT_INTERRUPTED", "0", 8)}),
+        ("fstat", {1: ("OP_OUT_STRUCT", "0", 144)}, {1: ("OP_OUT_STRUCT", "0", 64)}),
         ("mmap", {}, {0: ("OP_STRUCT", "0", 24)}),
         ("getpid", {}, None),
     ],
@@ -103,19 +116,41 @@ def test_what_is_copied_for_a_call(
         assert operations("i386", name) == (wide if narrow is None else narrow)
 
 
-@pytest.mark.parametrize("abi", ["x86-64", "i386"])
-def test_the_table_uses_only_what_the_engine_knows(abi: Abi) -> None:
+def variants(table: Table, name: str) -> list[str]:
+    return re.findall(rf"^\t\{{ (.*) \}}, /\* {name} \*/$", calls(table).split("struct variant")[1], re.MULTILINE)
+
+
+def test_what_is_copied_may_depend_on_what_is_asked() -> None:
+    assert "16, 1, ANY, 0xffffffff, 0x5413, 0x0, { [2] = { OP_OUT_STRUCT, 0, 8 } }" in variants("64", "ioctl")
+    assert "54, 1, ANY, 0xffffffff, 0x5413, 0x0, { [2] = { OP_OUT_STRUCT, 0, 8 } }" in variants("32", "ioctl")
+    filters = "54, 1, 2, 0xffffffff, 0x1, 0x1a, { [3] = { OP_FILTER, 0, 0 } }"
+    assert filters in variants("64", "setsockopt")
+    assert filters.replace("54", "14", 1) in variants("multiplexed", "setsockopt")
+    assert any(row.startswith("202, 1, ANY, 0x7f, 0x9, 0x0, { [3] = { OP_STRUCT") for row in variants("64", "futex"))
+
+
+@pytest.mark.parametrize("name", get_args(Table))
+def test_variants_of_a_call_stand_together(name: Table) -> None:
+    head, tail = calls(name).split("struct variant")
+    numbers_of_rows = [int(row.split()[1][:-1]) for row in tail.splitlines() if row.startswith("\t{")]
+    firsts = {int(number): int(first) - 1 for number, first in re.findall(r"\[(\d+)\] = .* \}, (\d+) \}", head)}
+    assert list(firsts) == list(dict.fromkeys(numbers_of_rows))
+    assert all(numbers_of_rows.index(number) == first for number, first in firsts.items())
+
+
+@pytest.mark.parametrize("name", get_args(Table))
+def test_the_table_uses_only_what_the_engine_knows(name: Table) -> None:
     text = script("tracepoint")
     enumeration = re.search(r"enum \{ OP_NONE.*?\};", text, re.DOTALL)
     assert enumeration is not None
     known = dict(re.findall(r"(OP_\w+) = (\d+)", enumeration[0]))
-    used = set(re.findall(r"OP_\w+", calls(abi)))
-    assert used <= set(known)
+    used = set(re.findall(r"OP_\w+", calls(name)))
+    assert used <= set(known) | {"OP_AGAIN"}
     assert len(set(known.values())) == len(known)
     for code in known.keys() - {"OP_NONE"}:
         assert f"case {code}:" in text
         assert (int(known[code]) >= 16) == code.startswith("OP_OUT_")
-    for row in calls(abi).splitlines():
+    for row in calls(name).splitlines():
         positions = [int(position) for position in re.findall(r"\[(\d)\] = \{ OP", row)]
         indices = [int(index) for index in re.findall(r"OP_\w+, (\d)", row)]
         assert positions == sorted(set(positions))
@@ -125,8 +160,9 @@ def test_the_table_uses_only_what_the_engine_knows(abi: Abi) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_script_defines_the_tables_that_it_uses(engine: Engine) -> None:
     text = script(engine)
-    for name in ("calls_64", "calls_32"):
-        assert text.count(f"struct call {name}[]") == (1 if engine == "tracepoint" else 0)
+    for name in get_args(Table):
+        assert text.count(f"struct call calls_{name}[]") == (1 if engine == "tracepoint" else 0)
+        assert text.count(f"struct variant variants_{name}[]") == (1 if engine == "tracepoint" else 0)
 
 
 def test_types_of_records_are_those_of_the_reader() -> None:

@@ -14,7 +14,7 @@ from malkoha.trace import calls, constants, records
 from malkoha.trace.arguments import rendering, rendering_of_unknown
 from malkoha.trace.decode import Decoder
 from malkoha.trace.records import Blob
-from malkoha.trace.syscalls import X32_BIT, numbers
+from malkoha.trace.syscalls import find
 from tests.records import Recording, blob
 
 REAL = Path(__file__).parents[2] / "data" / "records" / "start.bin"
@@ -27,8 +27,7 @@ def one_by_one(data: bytes) -> list[dict[str, Any]]:
     for offset, size, kind in records.scan(data):
         if kind == records.ENTER:
             _, _, flags, seq, _, tid, pid, nr, ppid, ip, *values, comm = records.ENTER_RECORD.unpack_from(data, offset)
-            abi = calls.ABIS[min(flags & 0xFF, 2)]
-            call = numbers(abi).get(nr & ~X32_BIT if abi == "x32" else nr)
+            abi, call = find(flags & 0xFF, nr)
             shown = rendering(call, abi) if call else rendering_of_unknown(nr, abi)
             blobs = []
             records.blobs(data, offset + records.ENTER_RECORD.size, offset + size, blobs)
