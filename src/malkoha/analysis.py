@@ -13,6 +13,7 @@ import msgspec
 
 from malkoha import arming
 from malkoha.config import Settings
+from malkoha.dumping import Dumps
 from malkoha.errors import GuestError, HostError, MalkohaError, TraceError
 from malkoha.guest import payload
 from malkoha.guest.client import GuestClient, NoAnswerError
@@ -74,9 +75,14 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
             outputs = Outputs(store, settings.analysis.max_output_mb << 20)
             recorder = Recorder(ring, store.records, settings.analysis.max_trace_mb << 20)
             taking = Taking(machine.memory, ring.files, store.files, settings.analysis)
-            session = Session(task, store, machine, recorder, outputs, taking, clock, progress)
+            dumps = Dumps(store, settings.analysis.max_process_memory_mb << 20) if task.options.memory else None
+            session = Session(task, store, machine, recorder, outputs, taking, dumps, clock, progress)
             with recorder, taking.recorder, outputs:
                 failure = _attempt(session)
+            if dumps is not None:
+                progress.step("Keeping the memory of the machine")
+                machine.stop()
+                dumps.machine(machine.memory)
             result = session.finish(failure)
             run = Run(
                 engine=task.options.engine,
@@ -166,12 +172,13 @@ class Session:
         recorder: Recorder,
         outputs: Outputs,
         taking: Taking,
+        dumps: Dumps | None,
         clock: Stopwatch,
         progress: Progress,
     ) -> None:
         self.task, self.store, self.machine = task, store, machine
         self.recorder, self.outputs, self.clock, self.progress = recorder, outputs, clock, progress
-        self.taking = taking
+        self.taking, self.dumps = taking, dumps
         self.started = False
         """Whether the sample may have run, so that there is something to report."""
         self._result = Result()
@@ -192,6 +199,8 @@ class Session:
                 self._result.ended = self._wait()
                 self._settle(guest)
                 self._collect()
+                if self.dumps is not None:
+                    self._dump(guest, self.dumps)
             finally:
                 self._result.exit_status = guest.exit_status
                 self.clock.lap("run_s")
@@ -264,11 +273,22 @@ class Session:
 
     def _collect(self) -> None:
         """Have the tracer hand over the files that may have changed since they were taken."""
-        if self._machine_ended() or not self.taking.ask():
+        if self._machine_ended() or not self.taking.ask(always=self.dumps is not None):
             return
         self._until(lambda: self.taking.answered or bool(self._machine_ended()), COLLECT_S)
         if not self.taking.answered:
             self._note("the tracer did not hand over all files that were still open: their last state may be missing")
+
+    def _dump(self, guest: GuestClient, dumps: Dumps) -> None:
+        """Have the agent read the memory of the processes that live."""
+        if self._machine_ended() or not self.taking.answered or not guest.alive:
+            self._note("memory: no process could be asked for its memory, since the machine or the agent was gone")
+            return
+        self.progress.step("Reading the memory of processes")
+        for trouble in dumps.processes(
+            guest, self.taking.tasks, lambda: not guest.alive or bool(self._machine_ended())
+        ):
+            self._note(trouble)
 
     def _until(self, done: Callable[[], bool], wait_s: float = GRACE_S) -> None:
         deadline = time.monotonic() + wait_s

@@ -67,6 +67,9 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="Most that is kept of the sample's standard output, and of its error output, in MiB."),
     ] = 64
+    max_process_memory_mb: Annotated[
+        int, Meta(ge=1, le=65536, description="Most that `--memory` keeps of the memory of one process, in MiB.")
+    ] = 64
     max_file_mb: Annotated[
         int, Meta(ge=1, le=1024, description="Most that is taken of one file that the sample wrote, in MiB.")
     ] = 10

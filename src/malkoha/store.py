@@ -108,6 +108,24 @@ class Store:
         return self.root / "dropped"
 
     @property
+    def memory(self) -> Path:
+        """Memory of processes, one file for each."""
+        return self.root / "memory"
+
+    def process_memory(self, pid: int) -> Path:
+        return self.memory / f"{pid}.dmp"
+
+    @property
+    def memory_index(self) -> Path:
+        """What lies where in the files of processes."""
+        return self.memory / "index.json"
+
+    @property
+    def machine_memory(self) -> Path:
+        """The memory of the machine after the run, byte for byte: a sparse file."""
+        return self.root / "memory.dmp"
+
+    @property
     def screenshots(self) -> Path:
         return self.root / "screenshots"
 

@@ -28,12 +28,20 @@ class Taking:
         self.control.limit(*self._limits)
         self.recorder = Recorder(Ring(memory, physical), path, total + size + count * HEADS)
 
-    def ask(self) -> bool:
-        """Ask for what was not taken yet; False when there is nothing."""
-        if not self.control.held:
+    def ask(self, *, always: bool = False) -> bool:
+        """Ask for what was not taken yet, and for the processes that live; False when there is nothing to be taken.
+
+        With ``always`` it is asked for the sake of the processes.
+        """
+        if not always and not self.control.held:
             return False
         self.control.ask()
         return True
+
+    @property
+    def tasks(self) -> list[int]:
+        """Traced processes that lived when the tracer answered last."""
+        return self.control.tasks
 
     @property
     def answered(self) -> bool:

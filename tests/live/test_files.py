@@ -122,3 +122,28 @@ def test_many_files_and_a_massacre(sample: Path, shared: Malkoha) -> None:
         assert content(analysis, entry).decode() == entry["name"]
     (refusal,) = [error for error in analysis.own["errors"] if "were not taken" in error]
     assert refusal.startswith("files: 2001 versions"), "the last of them is the one that was open"
+
+
+def test_memory_of_what_lives_and_of_the_machine(shared: Malkoha, tmp_path: Path) -> None:
+    source = (
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n"
+        "int main(void) { char *text = malloc(100); int i; FILE *f; if (!fork()) _exit(0);\n"
+        'f = fopen("/root/kept-open", "w");\n'
+        'for (i = 0; i < 6; i++) text[i] = "pirect"[i] - 1; fputs("still open", f); fflush(f); pause(); }\n'
+    )
+    sample = compiled(source, tmp_path / "sleeper")
+    analysis = shared.analyze(sample, "--memory", "--timeout", "3")
+    assert analysis.ended == "timeout"
+    (process,) = analysis.report["procmemory"]
+    assert process["process_name"] == "sleeper"
+    (heap,) = [region for region in process["regions"] if region["path"] == "[heap]"]
+    data = analysis.store.root.joinpath(process["file"]).read_bytes()
+    hidden = bytes(byte - 1 for byte in b"pirect")
+    assert hidden in data[heap["offset"] : heap["offset"] + heap["size"]], "made at run time, not in the file"
+    assert hidden not in sample.read_bytes()
+    assert analysis.report["memory"]["size"] == analysis.store.machine_memory.stat().st_size
+    assert analysis.report["memory"]["ended_before"] == 1
+    assert analysis.report["memory"]["used"] < analysis.report["memory"]["size"]
+    assert hidden in analysis.store.machine_memory.read_bytes()
+    (kept,) = of(analysis, "/root/kept-open")
+    assert (content(analysis, kept), kept["why"]) == (b"still open", "idle")

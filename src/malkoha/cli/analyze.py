@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from malkoha.cli import options, terminal
-from malkoha.cli.options import Arguments, Engine, Image, Network, Option, Package, Timeout, User
+from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Timeout, User
 
 
 def analyze(
@@ -22,6 +22,7 @@ def analyze(
     network: Network = "none",
     engine: Engine = "tracepoint",
     image: Image = "default",
+    memory: Memory = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print report.json, and nothing else, on standard output.")
     ] = False,
@@ -44,7 +45,7 @@ def analyze(
     from malkoha.cli.performing import perform
 
     home, settings = terminal.surroundings()
-    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image)
+    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory)
     options.need_image(home, chosen.image)
     task = submit.submit(home, settings, os.fsencode(target), chosen)
     report = perform(task, home, settings)

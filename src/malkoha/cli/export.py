@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -19,18 +20,29 @@ if TYPE_CHECKING:
     from malkoha.store import Store
 
 
+_BLOCK = 1 << 20
+
+
 class Format(StrEnum):
     """What can be written."""
 
     STAP = "stap"
     JSON = "json"
     HTML = "html"
+    DROPPED = "dropped"
+    MEMORY = "memory"
 
 
 def export(
     analysis: finding.Analysis = "last",
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="stap: lines in Cuckoo's grammar; json, html: the reports.")
+        Format,
+        typer.Option(
+            "--format",
+            "-f",
+            help="stap: lines in Cuckoo's grammar; json, html: the reports; dropped: a tar archive of the files that "
+            "the sample wrote; memory: the memory of the machine.",
+        ),
     ] = Format.JSON,
     output: Annotated[
         Path | None,
@@ -44,6 +56,7 @@ def export(
     Examples:
       malkoha export 12 --format stap -o all.stap
       malkoha export last --format json | jq .info
+      malkoha export 12 --format dropped | tar -tv
     """
     home, _ = terminal.surroundings()
     store = finding.find(home, analysis)
@@ -68,10 +81,42 @@ def _copy(path: Path, store: Store, target: BinaryIO) -> None:
         shutil.copyfileobj(source, target)
 
 
+def _dropped(store: Store, target: BinaryIO) -> None:
+    """Write the files under their hashes, none of them executable, and the section of the report that names them."""
+    import tarfile
+
+    section = json.loads(finding.need(store.report_json, "report", finding.no_events(store)).read_bytes())["dropped"]
+    listing = json.dumps(section, indent=2).encode()
+    with tarfile.open(fileobj=target, mode="w|") as archive:
+        member = tarfile.TarInfo("dropped/dropped.json")
+        member.size = len(listing)
+        archive.addfile(member, io.BytesIO(listing))
+        for path in sorted({store.dropped / str(entry["sha256"]) for entry in section}):
+            member = tarfile.TarInfo(f"dropped/{path.name}")
+            member.mode, member.size = 0o600, path.stat().st_size
+            with path.open("rb") as file:
+                archive.addfile(member, file)
+
+
+def _memory(store: Store, target: BinaryIO) -> None:
+    path = finding.need(store.machine_memory, "memory of the machine", "malkoha analyze --memory keeps it")
+    with path.open("rb") as source:
+        while block := source.read(_BLOCK):
+            # on a disk pages of zeros become holes again
+            if target.seekable() and not block.strip(b"\0"):
+                target.seek(len(block), io.SEEK_CUR)
+            else:
+                target.write(block)
+        if target.seekable():
+            target.truncate(path.stat().st_size)
+
+
 WRITERS: dict[Format, Callable[[Store, BinaryIO], None]] = {
     Format.STAP: _stap,
     Format.JSON: lambda store, target: _copy(store.report_json, store, target),
     Format.HTML: lambda store, target: _copy(store.report_html, store, target),
+    Format.DROPPED: _dropped,
+    Format.MEMORY: _memory,
 }
 
 

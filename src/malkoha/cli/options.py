@@ -22,6 +22,9 @@ Option = Annotated[list[str] | None, typer.Option(help="An option for the packag
 User = Annotated[str, typer.Option(help="The user of the guest that runs it.", metavar="NAME")]
 Network = Annotated[str, typer.Option(help="What network it gets; none is the only mode yet.", metavar="MODE")]
 Engine = Annotated[str, typer.Option(help="The tracer: tracepoint or kprobe.", metavar="NAME")]
+Memory = Annotated[
+    bool, typer.Option("--memory", help="Keep the memory of the processes that live at the end, and of the machine.")
+]
 Image = Annotated[str, typer.Option(help="The guest image.", metavar="NAME")]
 
 
@@ -35,6 +38,7 @@ def build(
     network: str,
     engine: str,
     image: str,
+    memory: bool = False,
 ) -> Options:
     """Return checked options; raise SubmitError for what cannot be right."""
     from malkoha import submit
@@ -48,6 +52,7 @@ def build(
         network=network,
         engine=cast("Literal['tracepoint', 'kprobe']", engine),
         image=image,
+        memory=memory,
         extra=dict(_pair(pair) for pair in pairs or []),
     )
     submit.check(chosen)

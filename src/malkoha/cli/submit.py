@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from malkoha.cli import options, terminal
-from malkoha.cli.options import Arguments, Engine, Image, Network, Option, Package, Timeout, User
+from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Timeout, User
 
 
 def submit(
@@ -21,6 +21,7 @@ def submit(
     network: Network = "none",
     engine: Engine = "tracepoint",
     image: Image = "default",
+    memory: Memory = False,
     priority: Annotated[int, typer.Option(help="Higher ones run first.", min=1, max=100)] = 1,
     debug: terminal.Debug = False,
 ) -> None:
@@ -39,7 +40,7 @@ def submit(
     from malkoha.tasks import Tasks
 
     home, settings = terminal.surroundings()
-    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image)
+    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory)
     options.need_image(home, chosen.image)
     refused = 0
     with Tasks(home) as tasks:

@@ -136,6 +136,13 @@ static bool files_create(void)
 	return true;
 }
 
+/* With the first traced task; `offset` makes calendar time of the monotonic one. */
+static void files_start(u64 offset)
+{
+	clock_offset = offset;
+	schedule_delayed_work(&files_work, HZ / 20);
+}
+
 /* Files with content of their own: on a disk or in memory. What procfs and its like show is made when it is read. */
 static bool file_kept(struct file *file)
 {
@@ -199,7 +206,6 @@ static void tracked_writer(struct tracked *t, bool wrote)
 static void file_touch(struct file *file, u16 flag)
 {
 	struct inode *inode = file_inode(file);
-	bool wake = false;
 	struct tracked *t;
 
 	spin_lock(&files_lock);
@@ -213,14 +219,11 @@ static void file_touch(struct file *file, u16 flag)
 			t->size = i_size_read(inode);
 			list_add_tail(&t->list, &files_held);
 			files_control->held++;
-			wake = true;
 		}
 		t->flags = (t->flags & ~RELEASE) | flag;
 		tracked_writer(t, flag != WATCHED);
 	}
 	spin_unlock(&files_lock);
-	if (wake)
-		schedule_delayed_work(&files_work, HZ / 20);
 }
 
 /* With files_lock: a change without a write call (io_uring, a mapping) shows in the times, or not at all. */
@@ -571,22 +574,20 @@ static void files_attend(struct tracked *t, bool asked)
 	}
 }
 
-/* Every 50 ms while there are files that may change: what has to sleep, and what the host asks for. */
+/* Every 50 ms: what has to sleep, and what the host asks for. */
 static void files_work_run(struct work_struct *work)
 {
 	u64 wanted = READ_ONCE(files_control->wanted);
-	bool asked = wanted != files_control->answered, held;
+	bool asked = wanted != files_control->answered;
 	struct tracked *t, *next;
 
 	spin_lock(&files_lock);
 	list_for_each_entry_safe(t, next, &files_held, list)
 		files_attend(t, asked);
-	held = !list_empty(&files_held);
 	spin_unlock(&files_lock);
 	if (asked) {
 		files_list_tasks();
 		smp_store_release(&files_control->answered, wanted);
 	}
-	if (held)
-		schedule_delayed_work(&files_work, HZ / 20);
+	schedule_delayed_work(&files_work, HZ / 20);
 }

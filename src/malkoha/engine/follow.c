@@ -70,7 +70,7 @@ static void rec_clock(void)
 	struct rec_clock *rec = rec_begin(REC_CLOCK, 0, sizeof(*rec));
 
 	rec->real_ns = ktime_get_real_fast_ns();
-	clock_offset = rec->real_ns - ktime_get_mono_fast_ns();
+	files_start(rec->real_ns - ktime_get_mono_fast_ns());
 	rec_end();
 }
 

@@ -199,6 +199,15 @@ class GuestClient:
                 break
         return bytes(content)
 
+    def maps(self, pid: int) -> bytes:
+        """Read the map of a process's memory, as in /proc/PID/maps."""
+        return self._channel.ask({"do": "maps", "pid": pid}, b"", REQUEST_S)[1]
+
+    def memory(self, pid: int, address: int, size: int) -> bytes:
+        """Read memory of a process from ``address`` on, up to the first hole."""
+        head = {"do": "memory", "pid": pid, "address": address, "size": min(size, protocol.MAX_BODY)}
+        return self._channel.ask(head, b"", REQUEST_S)[1][:size]
+
     def _send_file(self, path: bytes, mode: int, pieces: Iterator[bytes | memoryview], deadline_s: float) -> None:
         """Send a file without waiting for an answer until its end, where the guest tells what went wrong."""
         self._channel.greet(deadline_s)

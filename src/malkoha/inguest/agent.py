@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from . import files, protocol, starting, tracer
+from . import files, memory, protocol, starting, tracer
 from .refused import Refused
 
 Head = protocol.Head
@@ -51,6 +51,8 @@ class Agent:
             "more": self.files.more,
             "get": self.files.get,
             "listdir": self.files.listdir,
+            "maps": memory.maps,
+            "memory": memory.piece,
             "stage": lambda head, body: tracer.stage(self.starter),
             "arm": lambda head, body: tracer.arm(self.starter, head),
             "prepare": lambda head, body: starting.prepare(head),

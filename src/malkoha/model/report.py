@@ -122,6 +122,44 @@ class Buffer(msgspec.Struct, kw_only=True):
     """Processes at the other end."""
 
 
+class MemoryRegion(msgspec.Struct, kw_only=True):
+    """One mapping of a process; ``size`` bytes of it lie at ``offset`` of the process's file."""
+
+    addr: str
+    end: str
+    size: int
+    offset: int
+    protect: str
+    path: str
+
+
+class ProcessMemory(msgspec.Struct, kw_only=True):
+    """The memory of one process at the end of the run."""
+
+    pid: int
+    key: int | None
+    process_name: str
+    taken: float
+    file: str
+    """Within the analysis folder."""
+    size: int
+    cut: int
+    """Bytes of its mappings that are not there: behind the limit, or without memory."""
+    regions: list[MemoryRegion]
+
+
+class MachineMemory(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
+    """The memory of the machine after the run; empty without ``--memory``."""
+
+    file: str = ""
+    """Within the analysis folder; sparse, byte for byte as the machine had it."""
+    size: int = 0
+    used: int = 0
+    """Bytes that are on the disk."""
+    ended_before: int = 0
+    """Processes of the sample that had ended before, so that their memory could not be read."""
+
+
 class Target(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What was analysed: a file or a URL."""
 
@@ -352,8 +390,8 @@ class Report(msgspec.Struct, kw_only=True):
     dropped: list[Dropped] = []
     buffer: list[Buffer] = []
     extracted: list[Any] = []
-    procmemory: list[Any] = []
-    memory: dict[str, Any] = {}
+    procmemory: list[ProcessMemory] = []
+    memory: MachineMemory = MachineMemory()
     screenshots: list[dict[str, Any]] = []
     signatures: list[Match] = []
     debug: Debug

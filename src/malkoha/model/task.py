@@ -45,6 +45,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     network: str = "none"
     engine: Literal["tracepoint", "kprobe"] = "tracepoint"
     image: str = "default"
+    memory: bool = False
+    """Whether memory is kept, of the processes that live at the end and of the machine."""
     extra: dict[str, str] = {}
     """``--option K=V`` pairs for packages and processing modules."""
 

@@ -21,6 +21,7 @@ from malkoha.processing.behavior import BehaviorModule
 from malkoha.processing.buffer import BufferModule
 from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
+from malkoha.processing.memory import MachineMemoryModule, ProcessMemoryModule
 from malkoha.processing.strings import StringsModule
 from malkoha.processing.target import TargetModule
 from malkoha.store import Store
@@ -32,6 +33,8 @@ MODULES: tuple[type[Processing], ...] = (
     BehaviorModule,
     DroppedModule,
     BufferModule,
+    ProcessMemoryModule,
+    MachineMemoryModule,
     ScreenshotsModule,
     DebugModule,
     OutputModule,

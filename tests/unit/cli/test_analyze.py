@@ -45,12 +45,13 @@ def test_json_alone_on_standard_output(malkoha_: Call, analysis: FakeAnalysis, s
 
 def test_options_reach_the_task(malkoha_: Call, analysis: FakeAnalysis, sample: Path) -> None:
     result = malkoha_(
-        "analyze", "--timeout", "7", "--arguments", "-d 'a b'", "--user", "nobody", "--engine", "kprobe",
+        "analyze", "--timeout", "7", "--arguments", "-d 'a b'", "--user", "nobody", "--engine", "kprobe", "--memory",
         "--option", "a=b=c", "--option", "d=", sample,
     )  # fmt: skip
     assert result.status == 0, result.err
     options = analysis.tasks[0].options
     assert (options.timeout_s, options.arguments, options.user) == (7, "-d 'a b'", "nobody")
+    assert options.memory
     assert (options.engine, options.extra) == ("kprobe", {"a": "b=c", "d": ""})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,35 @@ def test_export_stap(malkoha_: Call, store: Store, tmp_path: Path) -> None:
     assert len(lines) == 3
     assert lines[0].startswith("Fri Jan  2 12:00:00 2026.000001 cat@0[10] openat(")
     assert result.err == ""
+
+
+def test_export_dropped_files(malkoha_: Call, store: Store, tmp_path: Path) -> None:
+    store.dropped.mkdir()
+    (store.dropped / "ab").write_bytes(b"content")
+    (store.dropped / "not-listed").write_bytes(b"older")
+    report = json.loads(store.report_json.read_bytes())
+    entry = {"filepath": "/tmp/../x", "sha256": "ab"}
+    store.report_json.write_text(json.dumps({**report, "dropped": [entry, entry]}))
+    target = tmp_path / "dropped.tar"
+    assert malkoha_("export", "3", "-f", "dropped", "-o", target).status == 0
+    with tarfile.open(target) as archive:
+        assert archive.getnames() == ["dropped/dropped.json", "dropped/ab"]
+        assert archive.getmember("dropped/ab").mode == 0o600
+        content = archive.extractfile("dropped/ab")
+        assert content is not None
+        assert content.read() == b"content"
+
+
+def test_export_memory(malkoha_: Call, store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "memory"
+    assert "--memory" in malkoha_("export", "3", "-f", "memory", "-o", target).err
+    with store.machine_memory.open("wb") as file:
+        file.truncate(3 << 20)
+        file.seek(1 << 20)
+        file.write(b"page")
+    assert malkoha_("export", "3", "-f", "memory", "-o", target).status == 0
+    assert target.read_bytes() == store.machine_memory.read_bytes()
+    assert target.stat().st_blocks * 512 < 3 << 20
 
 
 def test_an_export_that_fails_leaves_no_file(malkoha_: Call, store: Store, tmp_path: Path) -> None:
