@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from malkoha.trace import records
-from malkoha.trace.ring import MAGIC, Ring
+from malkoha.trace.ring import MAGIC, MAX_CHUNKS, Ring
 
 HEADER = 0x1000
 CHUNK = 4096
@@ -34,8 +34,9 @@ class GuestRing:
 
     FIELDS = (
         "magic", "chunks", "chunk_size", "head", "tail", "lost", "seq", "live", "started", "skipped", "chunk_physical",
-        "files",
+        "files", "following", "ways", "exercised", "adopted", "unremembered",
     )  # fmt: skip
+    """Of the header, in order; the addresses of the chunks are MAX_CHUNKS words."""
 
     def __init__(self) -> None:
         self.memory = Memory()
@@ -46,12 +47,16 @@ class GuestRing:
         """The host's end."""
         return Ring(self.memory, HEADER)
 
+    def place(self, name: str) -> int:
+        position = self.FIELDS.index(name)
+        return HEADER + 8 * (position + (MAX_CHUNKS - 1) * (position > self.FIELDS.index("chunk_physical")))
+
     def word(self, name: str) -> int:
-        value: int = struct.unpack("<Q", self.memory.read(HEADER + 8 * self.FIELDS.index(name), 8))[0]
+        value: int = struct.unpack("<Q", self.memory.read(self.place(name), 8))[0]
         return value
 
     def set(self, name: str, value: int) -> None:
-        self.memory.write(HEADER + 8 * self.FIELDS.index(name), struct.pack("<Q", value % (1 << 64)))
+        self.memory.write(self.place(name), struct.pack("<Q", value % (1 << 64)))
 
     def put(self, data: bytes, start: int | None = None) -> None:
         """Write each record behind the last one; one that does not fit into its chunk goes to the next."""

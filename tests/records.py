@@ -110,6 +110,11 @@ class Recording:
     ) -> Recording:
         return self.add(records.TASK_EXIT, records.TASK_EXIT_BODY.pack(code, group, self.comm), tid=tid, pid=pid)
 
+    def adopt(self, pid: int, why: str, by: int, what: bytes = b"", *argv: bytes) -> Recording:
+        body = records.ADOPT_BODY.pack(pid, pid, 1, 0, records.WHYS.index(why), by, self.comm)
+        arguments = b"".join(item + b"\0" for item in argv)
+        return self.add(records.ADOPT, body + blob(0, what) + blob(1, b"/bin/exe") + blob(2, arguments) + blob(3, b"/"))
+
     def signal(self, number: int, *, sender: int = 0, handled: bool = False) -> Recording:
         return self.add(records.SIGNAL, records.SIGNAL_BODY.pack(number, 0, sender, handled))
 

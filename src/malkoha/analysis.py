@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 CONNECT_S = 30.0
 DELIVER_S = 120.0
 POLL_S = 0.02
+HANDED_S = 70.0
+"""How long a run waits for work that the sample has left to others: cron looks every minute."""
+AWAITED = frozenset({"cron", "at", "timer"})
+"""What begins by itself in that time; rules of udev and units wait for an event that may never come."""
 GRACE_S = 2.0
 """How long after the last process the agent may still deliver its output and exit status."""
 COLLECT_S = 20.0
@@ -74,6 +78,8 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
             ring = Ring(machine.memory, armed.ring)
             outputs = Outputs(store, settings.analysis.max_output_mb << 20)
             recorder = Recorder(ring, store.records, settings.analysis.max_trace_mb << 20)
+            if task.options.engine == "tracepoint" and task.options.extra.get("follow") != "no":
+                ring.follow()
             taking = Taking(machine.memory, ring.files, store.files, settings.analysis)
             dumps = Dumps(store, settings.analysis.max_process_memory_mb << 20) if task.options.memory else None
             session = Session(task, store, machine, recorder, outputs, taking, dumps, clock, progress)
@@ -96,6 +102,7 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
                 package=result.package,
                 command=result.command,
                 exit_status=result.exit_status,
+                unexercised=ring.unexercised,
                 started_at=started_at,
                 ended_at=datetime.now(UTC),
                 timings=clock.timings(task, started_at, recorder.first_event_at),
@@ -182,6 +189,8 @@ class Session:
         self.started = False
         """Whether the sample may have run, so that there is something to report."""
         self._result = Result()
+        self._gone_at: float | None = None
+        """When the last traced process had gone for the first time."""
 
     def run(self) -> None:
         """Do all of it; what it came to is asked from ``finish``."""
@@ -216,6 +225,10 @@ class Session:
             self._note(f"at the end {_recording_failed(self.recorder.error)}")
         if self.machine.disk_errors:
             self._note(f"the guest had {self.machine.disk_errors} disk errors: it may have reached its write limit")
+        if left := self.recorder.ring.unexercised:
+            self._note(f"the sample left work that was not run within this analysis: {', '.join(left)}")
+        if missed := self.recorder.ring.unremembered:
+            self._note(f"the sample wrote {missed} more files than the tracer keeps: who runs those was not followed")
         for remark in (*self.outputs.remarks(), *self.taking.remarks()):
             self._note(remark)
         return self._result
@@ -254,12 +267,20 @@ class Session:
         if ring.tampered:
             self._note("the sample overwrote the tracer's memory: what came after is not recorded")
             return "tracer stopped"
-        if ring.started and ring.live == 0 and ring.pending == 0:
+        if ring.started and ring.live == 0 and ring.pending == 0 and not self._awaits_others():
             return "all processes gone"
         if self._machine_ended():
             self._note(self._machine_ended())
             return "machine off"
         return None
+
+    def _awaits_others(self) -> bool:
+        """Tell whether somebody may still begin work that the sample has left to him."""
+        left = AWAITED.intersection(self.recorder.ring.unexercised)
+        if left and self._gone_at is None:
+            self._gone_at = time.monotonic()
+            self.progress.step(f"Waiting for {' and '.join(sorted(left))} to run what the sample left there")
+        return bool(left) and self._gone_at is not None and time.monotonic() - self._gone_at < HANDED_S
 
     def _settle(self, guest: GuestClient) -> None:
         """Let the agent deliver what the sample wrote last, and see whether it is still there."""

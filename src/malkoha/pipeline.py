@@ -212,6 +212,8 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
                 lost=run.lost,
                 bytes=run.bytes,
                 ended=run.ended,
+                indirect=sum(1 for process in trace.processes if process.cause is not None),
+                unexercised=run.unexercised,
                 not_understood=trace.stats.unknown,
             ),
             timings=run.timings,

@@ -79,6 +79,8 @@ def check(options: Options) -> None:
         shlex.split(options.arguments)
     except ValueError as error:
         raise SubmitError("the arguments cannot be split like a shell does", str(error).lower()) from error
+    if options.extra.get("follow", "yes") not in ("yes", "no"):
+        raise SubmitError(f"the option follow={options.extra['follow']} is not known", "", "follow=yes or follow=no")
     if "\0" in options.arguments:
         raise SubmitError("the arguments contain a NUL byte", "no program can be given one")
 

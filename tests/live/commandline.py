@@ -265,7 +265,16 @@ def compiled(source: Path | str, target: Path, *options: str) -> Path:
         path = target.with_suffix(".c")
         path.write_text(source)
         source = path
-    command = ["gcc", "-O1", "-static", "-pthread", "-o", str(target), *options, str(source)]
+    command = [
+        "gcc",
+        "-O1",
+        "-pthread",
+        *([] if "-shared" in options else ["-static"]),
+        "-o",
+        str(target),
+        *options,
+        str(source),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return target
 

@@ -53,7 +53,7 @@ class FakeMachine(Machinery):
         chunks = [RING + 4096 + i * CHUNK for i in range(CHUNKS)]
         self.memory.write(RING, struct.pack(f"<{len(FIELDS)}Q", ring.MAGIC, CHUNKS, CHUNK, *[0] * 7))
         self.memory.write(RING + 8 * len(FIELDS), struct.pack(f"<{CHUNKS}Q", *chunks))
-        self.memory.write(RING + ring.HEADER_SIZE - 8, struct.pack("<Q", FILES))
+        self.memory.write(RING + ring._FILES, struct.pack("<Q", FILES))
         chunks = [FILES + 4096 + i * CHUNK for i in range(CHUNKS)]
         self.memory.write(FILES, struct.pack(f"<{len(FIELDS)}Q", ring.MAGIC, CHUNKS, CHUNK, *[0] * 7))
         self.memory.write(FILES + 8 * len(FIELDS), struct.pack(f"<{CHUNKS}Q", *chunks))

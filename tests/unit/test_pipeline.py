@@ -47,7 +47,8 @@ def test_helloworld(tmp_path: Path) -> None:
     assert report["behavior"]["summary"]["resolves_host"] == ["www.360.com"]
     own = report["malkoha"]
     assert own["trace"] == {
-        "engine": "kprobe", "events": 36, "lost": 0, "bytes": 1234, "ended": "all processes gone", "not_understood": 0,
+        "engine": "kprobe", "events": 36, "lost": 0, "bytes": 1234, "ended": "all processes gone", "indirect": 0,
+        "unexercised": [], "not_understood": 0,
     }  # fmt: skip
     assert own["verdict"] == {"score": 0.0, "level": "clean", "why": []}
     assert (own["output"]["stdout"], own["errors"]) == ("hello world!\n", ["the agent was slow"])

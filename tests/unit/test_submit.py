@@ -170,6 +170,7 @@ def test_urls_are_refused_clearly(home: Home, url: str) -> None:
         ({"image": "../x"}, "not a name of an image"),
         ({"arguments": "'open"}, "cannot be split"),
         ({"arguments": "a\0b"}, "NUL"),
+        ({"extra": {"follow": "maybe"}}, "follow=maybe"),
     ],
 )
 def test_options_that_cannot_be_right(home: Home, tmp_path: Path, changes: dict[str, Any], words: str) -> None:

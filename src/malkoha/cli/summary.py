@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from malkoha.cli.terminal import plain
-from malkoha.reporting.wording import count, duration, exit_text, gaps, items, mapping, number, size, wait_status
+from malkoha.reporting.wording import (
+    cause_text,
+    count,
+    duration,
+    exit_text,
+    gaps,
+    items,
+    mapping,
+    number,
+    size,
+    wait_status,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -193,7 +204,8 @@ def _processes(report: Mapping[str, Any], page: _Page) -> None:
             (f"{status:8}", "red" if bad else "green" if status == "0" else "yellow"),
             (f"{lived:>8}  {int(number(process.get('calls_total'))):>10,}  ", "dim"),
             (stem, "dim"),
-            *_command(node, page, 41 + len(stem)),
+            *([(f"({indirect})  ", "yellow")] if (indirect := cause_text(node.get("cause"))) else []),
+            *_command(node, page, 41 + len(stem) + len(indirect)),
         )
     if len(rows) > PROCESSES:
         page.line((f"  ... and {count(len(rows) - PROCESSES, 'process', 'processes')} more", "dim"))

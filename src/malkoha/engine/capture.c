@@ -231,7 +231,7 @@ static void call_exit(struct pt_regs *regs, long ret)
 	long nr;
 	u8 i;
 
-	if (!is_traced())
+	if (!is_traced() && !return_of_stranger(regs, ret))
 		return;
 	nr = syscall_get_nr(current, regs);
 	again = test_bit(current->pid, unread_memory);
@@ -256,4 +256,5 @@ static void call_exit(struct pt_regs *regs, long ret)
 	clear_bit(current->pid, unread_memory);
 	rec_end();
 	files_exit(call.args, nr, ret, call.compat);
+	return_of_traced(nr, call.compat, call.args, ret);
 }

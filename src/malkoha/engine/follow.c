@@ -74,18 +74,31 @@ static void rec_clock(void)
 	rec_end();
 }
 
+/* handed.c */
+static unsigned long *uncounted_tids;
+static void fork_of_stranger(struct task_struct *parent, struct task_struct *child);
+static void exec_of_stranger(struct task_struct *task, struct linux_binprm *bprm);
+
 static void follow_fork(struct task_struct *parent, struct task_struct *child, int target)
 {
 	struct rec_fork *rec;
 
-	if (!(is_traced() || parent->tgid == target) || child->pid >= TID_LIMIT)
+	if (!is_traced() && parent->tgid != target) {
+		fork_of_stranger(parent, child);
+		return;
+	}
+	if (child->pid >= TID_LIMIT)
 		return;
 	if (!ring->started) {
 		ring->started = 1;
 		rec_clock();
 	}
 	set_bit(child->pid, traced_tids);
-	__sync_fetch_and_add(&ring->live, 1);
+	/* threads of a process that the run does not wait for are not waited for either */
+	if (child->tgid == parent->tgid && test_bit(parent->pid, uncounted_tids))
+		set_bit(child->pid, uncounted_tids);
+	else
+		__sync_fetch_and_add(&ring->live, 1);
 	rec = rec_begin(REC_FORK, 0, sizeof(*rec));
 	rec->child_tid = child->pid;
 	rec->child_pid = child->tgid;
@@ -135,9 +148,13 @@ static void follow_exec(struct task_struct *task, int old_tid, struct linux_binp
 	if (old_tid != task->pid && old_tid < TID_LIMIT && test_and_clear_bit(old_tid, traced_tids)) {
 		forget_call(old_tid);
 		set_bit(task->pid, traced_tids);
+		if (test_and_clear_bit(old_tid, uncounted_tids))
+			set_bit(task->pid, uncounted_tids);
 		if (inside_call)
 			set_bit(task->pid, inside_call);
 	}
+	if (!is_traced())
+		exec_of_stranger(task, bprm);
 	if (!is_traced() || !mm)
 		return;
 	/* At return the memory that the pointers meant is no longer there. */
@@ -184,7 +201,8 @@ static void follow_exit(struct task_struct *task)
 	clear_bit(task->pid, traced_tids);
 	/* The call in which it ended does not return, and the id will be another task's. */
 	forget_call(task->pid);
-	__sync_fetch_and_sub(&ring->live, 1);
+	if (!test_and_clear_bit(task->pid, uncounted_tids))
+		__sync_fetch_and_sub(&ring->live, 1);
 }
 
 static void follow_signal(int signal, struct kernel_siginfo *info, struct k_sigaction *action)

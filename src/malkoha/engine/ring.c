@@ -28,7 +28,7 @@
 #define BITMAP_ORDER 7
 
 enum { REC_PAD = 0, REC_CLOCK = 1, REC_ENTER = 2, REC_EXIT = 3, REC_FORK = 4, REC_EXEC = 5, REC_TASKEXIT = 6,
-       REC_TEXT = 7, REC_SIGNAL = 8 };
+       REC_TEXT = 7, REC_SIGNAL = 8, REC_ADOPT = 9 };
 
 struct ring_header {
 	u64 magic;
@@ -43,6 +43,11 @@ struct ring_header {
 	u64 skipped;		/* probes that SystemTap itself could not run */
 	u64 chunk_physical[RING_MAX_CHUNKS];
 	u64 files;		/* physical address of the header of the ring for the content of files */
+	u64 following;		/* the host's: whether work that the sample hands to others is traced as well */
+	u64 ways;		/* bits: to whom the sample has left work, see handed.c */
+	u64 exercised;		/* bits: who has begun such work since */
+	u64 adopted;		/* processes that are traced without being descendants */
+	u64 unremembered;	/* files and units of the sample for which there was no room */
 };
 
 struct rec_head {

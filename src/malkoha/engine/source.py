@@ -167,7 +167,7 @@ def _text(name: str) -> str:
 def script(engine: Engine) -> str:
     """Return the whole script, ready for ``stap -g -p4``."""
     files_c = _text("files.c").replace(_TABLES, file_calls("x86-64") + "\n" + file_calls("i386") + "\n" + _TABLES, 1)
-    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + _text("follow.c")
+    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + _text("follow.c") + _text("handed.c")
     if engine == "tracepoint":
         capture = _text("capture.c")
         marker = "struct rec_enter {"

@@ -258,6 +258,7 @@ class GuestClient:
             "shell": prepared.shell,
             "user": user,
             "cwd": protocol.pack_bytes(prepared.cwd),
+            "file": protocol.pack_bytes(self._sample),
             "env": prepared.environment,
         }
         self._open_streams = set(STREAMS)

@@ -28,6 +28,7 @@ def child(request: dict[str, Any], fds: list[int], report: int) -> None:
     """Become the sample; report the stage and the error number when that fails. Never returns."""
     stage = "exec"
     try:
+        touch(request["file"])
         os.setsid()
         os.dup2(fds[0], 0)
         os.dup2(fds[1], 1)
@@ -54,6 +55,12 @@ def child(request: dict[str, Any], fds: list[int], report: int) -> None:
         os.write(report, f"{stage} {errno.EINVAL}".encode())
     finally:
         os._exit(127)
+
+
+def touch(path: bytes) -> None:
+    """Open the sample for writing, which is how the tracer learns which file is the sample's own."""
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK))
 
 
 def launch(control: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
@@ -89,7 +96,8 @@ def read_request(file: int) -> dict[str, Any]:
         request: dict[str, Any] = json.load(stream)
     request["argv"] = [item.encode("latin-1") for item in request["argv"]]
     request["env"] = {name.encode("latin-1"): value.encode("latin-1") for name, value in request["env"].items()}
-    request["cwd"] = request["cwd"].encode("latin-1")
+    for name in ("cwd", "file"):
+        request[name] = request[name].encode("latin-1")
     return request
 
 

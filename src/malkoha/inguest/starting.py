@@ -173,6 +173,7 @@ class Starter:
             "argv": head["argv"],
             "env": {key: value if key in head.get("env", {}) else latin(value) for key, value in environment.items()},
             "cwd": head["cwd"],
+            "file": head.get("file", ""),
             "shell": bool(head.get("shell")),
             "uid": user.pw_uid,
             "gid": user.pw_gid,

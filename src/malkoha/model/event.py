@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Kind = Literal["syscall", "fork", "exec", "exit", "signal", "unknown"]
+Kind = Literal["syscall", "fork", "exec", "exit", "signal", "adopt", "unknown"]
 
 
 class Event(msgspec.Struct, kw_only=True):
@@ -16,6 +16,7 @@ class Event(msgspec.Struct, kw_only=True):
     exec    args {filename, exe, argv}; recorded after success, so the arguments are those that really run
     exit    args {code, signal}; one event a thread; ``args["group"]`` true when it was the process's last
     signal  args {signal}; a signal delivered to a handler or with fatal effect
+    adopt   args {why, what, by, exe, argv, cwd, uid}; the process does work of the sample from now on, see trace.md
     unknown a line or record that could not be understood; ``raw`` holds it
     """
 

@@ -23,6 +23,18 @@ class Comm(msgspec.Struct, kw_only=True):
     comm: str
 
 
+class Cause(msgspec.Struct, kw_only=True):
+    """Why a process that is no descendant of the sample is in the trace: it does work that the sample handed to it."""
+
+    type: str = "indirect"
+    why: str
+    """exec, script, library, ptrace, memory, cron, at, udev or unit; docs/trace.md tells what each means."""
+    what: str
+    """The sample's file, the daemon or the unit; empty where a process was written into."""
+    by: int | None = None
+    """Key of the process that is the cause; None when the trace does not tell."""
+
+
 class Process(msgspec.Struct, kw_only=True):
     """One process; pids are reused, so ``key`` names it within one trace and is the column ``process`` there."""
 
@@ -55,5 +67,7 @@ class Process(msgspec.Struct, kw_only=True):
     """How many of them, from the first on, were the launcher's before it ran the sample; not the sample's behaviour."""
     launcher: bool = False
     """It started the sample and is not part of it."""
+    cause: Cause | None = None
+    """Set where it is not a descendant of the sample."""
     merged: list[int] = []
     """Other keys under which its rows stand, when a thread was seen before the call that made it."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from malkoha.model.process import Cause
 from malkoha.model.task import Timings
 
 Level = Literal["clean", "suspicious", "malicious"]
@@ -222,6 +223,8 @@ class ProcessInfo(msgspec.Struct, kw_only=True):
     ended: float | None
     exit_code: int | None
     exit_signal: int | None
+    cause: Cause | None = None
+    """Why it is here though it is no descendant of the sample: it does work that the sample handed to others."""
     calls_total: int
     """How many calls it made; ``calls`` holds the first of them."""
 
@@ -249,6 +252,8 @@ class TreeNode(msgspec.Struct, kw_only=True):
     children: list[TreeNode]
     key: int
     """The same key as in ``processes``."""
+    cause: Cause | None = None
+    """Such a process stands below the one that is the cause, though that did not make it."""
 
 
 class Behavior(msgspec.Struct, kw_only=True):
@@ -330,6 +335,10 @@ class TraceInfo(msgspec.Struct, kw_only=True):
     lost: int
     bytes: int
     ended: str
+    indirect: int = 0
+    """Processes that are no descendants of the sample but do work that it handed to others."""
+    unexercised: list[str] = []
+    """To whom the sample left work that nobody did during the run: cron, at, udev, timer, unit."""
     not_understood: int = 0
     """Lines or records that could not be understood; they stand raw in events.parquet."""
 

@@ -122,4 +122,6 @@ class Run(msgspec.Struct, kw_only=True):
     ended_at: datetime
     timings: Timings
     files: Files = msgspec.field(default_factory=Files)
+    unexercised: list[str] = []
+    """To whom the sample left work that nobody had begun when the run ended (trace/ring.py, WAYS)."""
     errors: list[str] = []

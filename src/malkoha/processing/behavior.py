@@ -198,6 +198,7 @@ def _process(process: Process, calls: list[Call]) -> ProcessInfo:
         ended=None if process.ended_ns is None else process.ended_ns / 1e9,
         exit_code=process.exit_code,
         exit_signal=process.exit_signal,
+        cause=process.cause,
         calls_total=process.calls - process.setup_calls,
     )
 
@@ -229,10 +230,13 @@ def _tree(processes: list[Process]) -> list[TreeNode]:
             first_seen=process.first_seen_ns / 1e9,
             children=[],
             key=process.key,
+            cause=process.cause,
         )
         nodes[process.key] = node
     for process in sorted(processes, key=lambda item: (item.first_seen_ns, item.key)):
         key, above = process.key, process.parent
+        if above is None and process.cause is not None:
+            above = process.cause.by
         level = depth.get(above, 0) + 1 if above in by_key and above is not None else 1
         depth[key] = level
         if above is not None and above in nodes and level < TREE_DEPTH:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from malkoha.reporting.wording import argument_kinds, exit_text, items, mapping, number
+from malkoha.reporting.wording import argument_kinds, cause_text, exit_text, items, mapping, number
 
 TEXT = 4096
 """Characters that the page shows of one text of a call."""
@@ -128,6 +128,7 @@ class Processes:
             "threads": int(number(process.get("threads"), 1)),
             "total": int(number(process.get("calls_total"), len(calls))),
             "shown": len(calls),
+            "cause": cut(cause_text(process.get("cause")), 256),
             "evidence": len(self._evidence_of(process)),
             "marks": self._marks(process, calls),
         }

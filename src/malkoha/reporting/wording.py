@@ -164,6 +164,27 @@ _OMITTED = {
 }
 
 
+_CAUSES = {
+    "exec": "a file that the sample wrote",
+    "script": "a script that the sample wrote",
+    "library": "loaded a library that the sample wrote",
+    "ptrace": "the sample attached to it",
+    "memory": "the sample wrote into it",
+    "cron": "a cron job of the sample",
+    "at": "an at job of the sample",
+    "udev": "a udev rule of the sample",
+    "unit": "a unit of the sample",
+}
+
+
+def cause_text(cause: Any) -> str:
+    """Say why a process is shown that is no descendant of the sample; empty for those that are."""
+    if not isinstance(cause, Mapping):
+        return ""
+    why = str(cause.get("why", ""))
+    return f"indirect: {_CAUSES.get(why, why)}"
+
+
 def gaps(report: Mapping[str, Any]) -> list[tuple[Weight, str]]:
     """List what is missing of the run or of its report: lost, not understood, cut off, failed."""
     return [*_losses(report), *_cuts(report)]

@@ -53,6 +53,7 @@ class Decoder:
             records.EXEC: self._exec,
             records.TASK_EXIT: self._task_exit,
             records.SIGNAL: self._signal,
+            records.ADOPT: self._adopt,
             records.TEXT: self._text,
         }
 
@@ -180,6 +181,23 @@ class Decoder:
             "handled": bool(handled),
         }
         return Event(kind="signal", args=args, **self._base(data, offset))
+
+    def _adopt(self, data: bytes, offset: int) -> Event:
+        """The event belongs to the adopted process, whoever was running when the tracer noticed."""
+        tid, pid, ppid, uid, why, by, comm = records.ADOPT_BODY.unpack_from(data, offset + HEAD.size)
+        found = self._blobs(data, offset, records.ADOPT)
+        what, exe, cwd = (records.text(found[i].data) if i in found else "" for i in (0, 1, 3))
+        args = {
+            "why": records.WHYS[why] if why < len(records.WHYS) else str(why),
+            "what": what,
+            "by": by,
+            "exe": exe,
+            "argv": strings(found[2]) if 2 in found else [],
+            "cwd": cwd,
+            "uid": uid,
+        }
+        base = {**self._base(data, offset), "tid": tid, "pid": pid}
+        return Event(kind="adopt", ppid=ppid, comm=records.name(comm), args=args, **base)
 
     def _text(self, data: bytes, offset: int) -> Event:
         size = HEAD.unpack_from(data, offset)[0]

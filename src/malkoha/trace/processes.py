@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from malkoha.model.event import Event
-from malkoha.model.process import Comm, Image, Process
+from malkoha.model.process import Cause, Comm, Image, Process
 from malkoha.trace import columns
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ FORKS = frozenset({"fork", "vfork", "clone", "clone2", "clone3"})
 EXECS = frozenset({"execve", "execveat"})
 EXITS = frozenset({"exit", "exit_group"})
 _WATCHED = FORKS | EXECS | EXITS
+BEFORE_EXEC = frozenset({"exec", "unit", "cron", "at", "udev"})
+"""Causes with which a process is adopted before it runs the program that matters."""
 _SHELLS = frozenset({"sh", "dash", "bash", "busybox"})
 
 
@@ -249,7 +251,9 @@ class Builder:
             return
         if not node.process.first_seen_ns:
             node.process.first_seen_ns = event.time_ns
-        if event.kind == "exec":
+        if event.kind == "adopt":
+            self._adopted(node, event)
+        elif event.kind == "exec":
             argv = event.args.get("argv")
             path = str(event.args.get("exe") or event.args.get("filename") or "")
             words = [str(word) for word in argv] if isinstance(argv, list) else []
@@ -258,6 +262,22 @@ class Builder:
             self._image(node, event, path, words, str(event.args.get("cwd", "")))
         elif event.kind == "exit" and _true(event.args.get("group")):
             self._ended(node, event, _int(event.args, "code"), _signal(event.args))
+
+    def _adopted(self, node: _Node, event: Event) -> None:
+        """Note why a process that the sample did not make is traced; what it ran before stays nameless but for that."""
+        process = node.process
+        if process.cause is not None:
+            return
+        cause = self._live.get(_int(event.args, "by")) or self._gone.get(_int(event.args, "by"))
+        process.cause = Cause(
+            why=str(event.args.get("why", "")),
+            what=str(event.args.get("what", "")),
+            by=cause.process.key if cause is not None and cause is not node else None,
+        )
+        argv = event.args.get("argv")
+        if process.cause.why not in BEFORE_EXEC:
+            words = [str(word) for word in argv] if isinstance(argv, list) else []
+            self._image(node, event, str(event.args.get("exe", "")), words, str(event.args.get("cwd", "")))
 
     def _image(self, node: _Node, event: Event, path: str, argv: list[str], cwd: str = "") -> None:
         process = node.process
@@ -287,7 +307,7 @@ class Builder:
         if not self.recorded:
             nodes = [node for node in nodes if node.process.pid > 0]
         by_key = {node.process.key: node.process for node in nodes}
-        first = next((node for node in nodes if node.process.parent is None), None)
+        first = next((node for node in nodes if node.process.parent is None and node.process.cause is None), None)
         if first is not None and _is_launcher(first, recorded=self.recorded):
             first.process.launcher = True
         for node in nodes:
@@ -297,7 +317,7 @@ class Builder:
                 process.name = process.comms[0].comm if process.comms else node.comm
                 process.exe = parent.exe if parent else ""
                 process.command_line = parent.command_line if parent and not parent.launcher else ""
-            if (parent is None or parent.launcher) and not process.launcher:
+            if (parent is None or parent.launcher) and not process.launcher and process.cause is None:
                 process.setup_calls = node.setup_end or 0
                 begin = process.images[0].time_ns if process.images and self.recorded else 0
                 process.comms = [comm for comm in process.comms if comm.time_ns >= begin] or process.comms[-1:]

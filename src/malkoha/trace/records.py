@@ -1,8 +1,8 @@
 """The binary records of the tracer: what lies in trace/records.bin, record by record.
 
-Layouts are those of ring.c, follow.c and capture.c in src/malkoha/engine. Nothing here raises on any content: where a
-record's or a blob's size makes no sense, reading ends there and the caller can tell how much was left. Sizes are
-bytes, times nanoseconds.
+Layouts are those of ring.c, follow.c, handed.c and capture.c in src/malkoha/engine. Nothing here raises on any
+content: where a record's or a blob's size makes no sense, reading ends there and the caller can tell how much was
+left. Sizes are bytes, times nanoseconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-PAD, CLOCK, ENTER, EXIT, FORK, EXEC, TASK_EXIT, TEXT, SIGNAL = range(9)
+PAD, CLOCK, ENTER, EXIT, FORK, EXEC, TASK_EXIT, TEXT, SIGNAL, ADOPT = range(10)
 
 CHUNK = 2 << 20
 """Bytes that are read at once."""
@@ -33,6 +33,7 @@ FORK_BODY = struct.Struct("<iiiI16s")
 EXEC_BODY = struct.Struct("<iiIIII16s")
 TASK_EXIT_BODY = struct.Struct("<ii16s")
 SIGNAL_BODY = struct.Struct("<iiii")
+ADOPT_BODY = struct.Struct("<iiiIIi16s")
 BLOB = struct.Struct("<BBHIQ")
 TID_AT, BODY_AT = 6, 8
 """Where the thread id and the body of a record stand, in numbers of 4 bytes."""
@@ -47,11 +48,15 @@ MINIMUM = {
     TASK_EXIT: HEAD.size + TASK_EXIT_BODY.size,
     TEXT: HEAD.size,
     SIGNAL: HEAD.size + SIGNAL_BODY.size,
+    ADOPT: HEAD.size + ADOPT_BODY.size,
 }
 """Smallest size of each type of record."""
 
 LATE = 0x100
 """Flag of an ENTER record that was made at the call's return, since no entry was seen."""
+
+WHYS = ("", "exec", "script", "library", "ptrace", "memory", "cron", "at", "udev", "unit")
+"""Why a process was adopted, by the number in an ADOPT record."""
 
 WHOLE, CUT, UNREADABLE = range(3)
 """Status of a blob. Behind an unreadable one stands what could be read before the hole."""

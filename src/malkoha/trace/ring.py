@@ -21,7 +21,11 @@ _MOST = (1 << 63) - 1
 _FIXED = struct.Struct("<10Q")
 _WORD = struct.Struct("<Q")
 _HEAD, _TAIL, _LOST, _SEQ, _LIVE, _STARTED, _SKIPPED = (8 * n for n in range(3, 10))
-HEADER_SIZE = _FIXED.size + 8 * MAX_CHUNKS + 8
+_BEHIND = _FIXED.size + 8 * MAX_CHUNKS
+_FILES, _FOLLOWING, _WAYS, _EXERCISED, _ADOPTED, _UNREMEMBERED = (_BEHIND + 8 * n for n in range(6))
+HEADER_SIZE = _BEHIND + 8 * 6
+WAYS = ("cron", "at", "udev", "timer", "unit")
+"""To whom a sample can leave work, by the bit in the header; the names of engine/handed.c."""
 
 
 class Memory(Protocol):
@@ -46,7 +50,7 @@ class Ring:
         if magic != MAGIC or not 0 < chunks <= MAX_CHUNKS or not 4096 <= self._chunk_size <= MAX_CHUNK_SIZE:
             raise TraceError("the tracer's ring is not where it should be", f"no valid header at {physical:#x}")
         self._chunks = struct.unpack_from(f"<{chunks}Q", header, _FIXED.size)
-        self.files: int = _WORD.unpack_from(header, HEADER_SIZE - 8)[0]
+        self.files: int = _WORD.unpack_from(header, _FILES)[0]
         """Physical address of the header of the ring for the content of files."""
         self.size = chunks * self._chunk_size
         self.tampered = False
@@ -75,6 +79,26 @@ class Ring:
     def started(self) -> bool:
         """Whether the first task of the sample has been made."""
         return bool(self._word(_STARTED))
+
+    def follow(self) -> None:
+        """Have the tracer follow work that the sample hands to others, not descendants alone."""
+        self._memory.write(self._physical + _FOLLOWING, _WORD.pack(1))
+
+    @property
+    def unexercised(self) -> list[str]:
+        """To whom (WAYS) the sample has left work that nobody has begun yet."""
+        left = self._word(_WAYS) & ~self._word(_EXERCISED)
+        return [name for bit, name in enumerate(WAYS) if left >> bit & 1]
+
+    @property
+    def adopted(self) -> int:
+        """Processes that are traced though they are no descendants of the sample."""
+        return min(self._word(_ADOPTED), _MOST)
+
+    @property
+    def unremembered(self) -> int:
+        """Files and units of the sample for which the tracer had no room: who runs them is not followed."""
+        return min(self._word(_UNREMEMBERED), _MOST)
 
     @property
     def pending(self) -> int:

@@ -171,6 +171,7 @@ def test_types_of_records_are_those_of_the_reader() -> None:
     ours = {
         "PAD": records.PAD, "CLOCK": records.CLOCK, "ENTER": records.ENTER, "EXIT": records.EXIT, "FORK": records.FORK,
         "EXEC": records.EXEC, "TASKEXIT": records.TASK_EXIT, "TEXT": records.TEXT, "SIGNAL": records.SIGNAL,
+            "ADOPT": records.ADOPT,
     }  # fmt: skip
     assert found == ours
     assert f"FLAG_LATE = {records.LATE:#x}" in script("tracepoint")

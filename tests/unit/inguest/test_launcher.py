@@ -35,7 +35,16 @@ class Launcher:
         assert self.answer() == {"ready": self.process.pid}
 
     def ask(self, argv: list[str], output: int, **changes: Any) -> dict[str, Any]:
-        request = {"argv": argv, "env": {"A": "\xff"}, "cwd": "/", "uid": 0, "gid": 0, "groups": None, "shell": False}
+        request = {
+            "argv": argv,
+            "env": {"A": "\xff"},
+            "cwd": "/",
+            "uid": 0,
+            "gid": 0,
+            "groups": None,
+            "shell": False,
+            "file": "",
+        }
         with open(os.devnull, "rb") as null:
             text = starting.in_memory(json.dumps({**request, **changes}).encode())
             socket.send_fds(self.control, [b"launch"], [null.fileno(), output, output, text])

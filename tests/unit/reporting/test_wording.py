@@ -120,3 +120,9 @@ def test_any_report_gets_words(value: Any) -> None:
     assert isinstance(wording.call_text({"api": "x", "arguments": value, "argument_names": value}), str)
     for say in (wording.duration, wording.size, wording.wait_status, wording.signal_name):
         assert isinstance(say(value), str)
+
+
+def test_why_a_process_is_shown_that_is_no_descendant() -> None:
+    assert wording.cause_text({"why": "cron"}) == "indirect: a cron job of the sample"
+    assert wording.cause_text({"why": "<new>"}) == "indirect: <new>"
+    assert wording.cause_text(None) == ""

@@ -297,3 +297,13 @@ def test_the_start_of_a_real_trace(folder: Path) -> None:
     assert all(event.args for event in calls if event.api in ("openat", "mmap", "read", "execve"))
     assert not [event for event in calls if event.api.startswith("syscall_")]
     assert [event.seq for event in events] == sorted({event.seq for event in events})
+
+
+def test_an_adoption_belongs_to_the_adopted_process(folder: Path) -> None:
+    recording = Recording().adopt(7, "cron", 100, b"cron", b"/usr/sbin/cron", b"-f")
+    (event,), _ = decode(folder, recording)
+    assert (event.kind, event.pid, event.tid, event.ppid) == ("adopt", 7, 7, 1)
+    assert event.args == {
+        "why": "cron", "what": "cron", "by": 100, "exe": "/bin/exe", "argv": ["/usr/sbin/cron", "-f"],
+        "cwd": "/", "uid": 0,
+    }  # fmt: skip

@@ -44,8 +44,35 @@ class Log:
     def exit(self, pid: int, code: int = 0, signal: int = 0, *, tid: int | None = None, group: bool = True) -> Log:
         return self.add("exit", pid, tid=tid, args={"code": code, "signal": signal, "group": group}, comm="sh")
 
+    def adopt(self, pid: int, why: str, by: int, exe: str = "/bin/x", *argv: str) -> Log:
+        args = {"why": why, "what": "w", "by": by, "exe": exe, "argv": list(argv), "cwd": "/", "uid": 0}
+        return self.add("adopt", pid, args=args, comm="x")
+
     def processes(self) -> list[Process]:
         return processes.build(self.events)
+
+
+def test_a_process_that_was_adopted_has_a_cause_and_no_creator() -> None:
+    log = Log().fork(9, 10).exec(10, "/tmp/s", "s").call(10, "write").exit(10)
+    log.adopt(20, "cron", 10, "/usr/sbin/cron", "cron").call(20, "dup2").exec(20, "/bin/sh", "sh", "-c", "x").exit(20)
+    log.adopt(30, "ptrace", 10, "/usr/sbin/sshd", "sshd").call(30, "read").fork(30, 31).adopt(30, "memory", 11)
+    log.adopt(40, "unit", 99).exec(40, "/bin/true", "true")
+    launcher, sample, job, victim, child, unit = log.processes()
+    assert launcher.launcher
+    assert sample.cause is None
+    assert job.cause is not None
+    assert (job.cause.why, job.cause.what, job.cause.by, job.parent) == ("cron", "w", sample.key, None)
+    assert (job.setup_calls, job.calls, job.name, job.command_line) == (0, 1, "sh", "sh -c x")
+    assert victim.cause is not None
+    assert (victim.cause.why, victim.name, victim.exe, victim.command_line) == (
+        "ptrace",
+        "sshd",
+        "/usr/sbin/sshd",
+        "sshd",
+    )
+    assert (child.parent, child.cause) == (victim.key, None)
+    assert unit.cause is not None
+    assert (unit.cause.by, unit.setup_calls) == (None, 0)
 
 
 def test_helloworld_of_a_plain_log() -> None:

@@ -19,12 +19,12 @@ def blobs_of(data: bytes, start: int = 0) -> tuple[list[Blob], int]:
 
 def test_every_type_of_record_is_walked_over() -> None:
     recording = Recording().call("getpid").fork(101).exec(b"/bin/true", b"true").signal(9).task_exit().text(b"line\n")
-    recording.pad(8).pad(64)
+    recording.adopt(7, "cron", 100).pad(8).pad(64)
     found = list(records.scan(recording.data))
     kinds = [kind for _, _, kind in found]
     assert kinds == [
         records.CLOCK, records.ENTER, records.EXIT, records.FORK, records.EXEC, records.SIGNAL, records.TASK_EXIT,
-        records.TEXT, records.PAD, records.PAD,
+        records.TEXT, records.ADOPT, records.PAD, records.PAD,
     ]  # fmt: skip
     assert [offset for offset, _, _ in found[1:]] == [offset + size for offset, size, _ in found[:-1]]
     assert found[-1][0] + found[-1][1] == len(recording.data)
@@ -36,6 +36,7 @@ def test_layouts_have_the_sizes_of_the_structures_in_c() -> None:
     assert records.MINIMUM == {
         records.PAD: 8, records.CLOCK: 40, records.ENTER: 112, records.EXIT: 48, records.FORK: 64, records.EXEC: 72,
         records.TASK_EXIT: 56, records.TEXT: 32, records.SIGNAL: 48,
+        records.ADOPT: 72,
     }  # fmt: skip
 
 

@@ -46,6 +46,19 @@ def test_records_come_out_as_they_went_in_and_make_room(guest: GuestRing) -> Non
     assert drained(reader) == b""
 
 
+def test_what_the_sample_left_to_others(guest: GuestRing) -> None:
+    reader = guest.reader()
+    assert (guest.word("following"), reader.unexercised, reader.adopted, reader.unremembered) == (0, [], 0, 0)
+    reader.follow()
+    assert guest.word("following") == 1
+    guest.set("ways", 1 << 63 | 0b11011)
+    guest.set("exercised", 0b10010)
+    guest.set("adopted", 3)
+    guest.set("unremembered", (1 << 64) - 1)
+    assert reader.unexercised == ["cron", "timer"]
+    assert (reader.adopted, reader.unremembered) == (3, (1 << 63) - 1)
+
+
 def test_counters_are_the_guests(guest: GuestRing) -> None:
     reader = guest.reader()
     for name, value in (("lost", 3), ("skipped", 4), ("seq", 99), ("live", 2), ("started", 1)):
@@ -181,8 +194,13 @@ def test_the_header_is_that_of_the_engine() -> None:
     assert structure is not None
     fields = re.findall(r"u64 (\w+)(?:\[RING_MAX_CHUNKS\])?;", structure[1])
     assert fields == list(GuestRing.FIELDS)
-    offsets = {name: 8 * position for position, name in enumerate(fields)}
+    offsets = {name: GuestRing().place(name) - HEADER for name in fields}
     assert [offsets[name] for name in ("head", "tail", "lost", "seq", "live", "started", "skipped")] == [
         ring._HEAD, ring._TAIL, ring._LOST, ring._SEQ, ring._LIVE, ring._STARTED, ring._SKIPPED,
     ]  # fmt: skip
-    assert offsets["chunk_physical"] + 8 * (ring.MAX_CHUNKS + 1) == ring.HEADER_SIZE
+    assert offsets["unremembered"] + 8 == ring.HEADER_SIZE
+    assert [offsets[name] for name in ("files", "following", "ways", "exercised", "adopted", "unremembered")] == [
+        ring._FILES, ring._FOLLOWING, ring._WAYS, ring._EXERCISED, ring._ADOPTED, ring._UNREMEMBERED,
+    ]  # fmt: skip
+    assert re.findall(r"\bWAY_(\w+) = \d", text) == [name.upper() for name in ring.WAYS]
+    assert re.findall(r"\bCAUSE_(\w+) = \d", text) == [name.upper() for name in records.WHYS[1:]]

@@ -79,6 +79,7 @@ class ProcessTree {
         parent ? h("button", { class: "fold", tabindex: "-1", "aria-label": "Fold or unfold" }) : h("span", { class: "leaf" }),
         h("span", { class: "name" }, shown(first)),
         h("span", { class: "cmd" }, shown(rest)),
+        d.cause[index] ? h("span", { class: "indirect" }, shown(d.cause[index])) : null,
         d.evidence[index] ? h("span", { class: "flagged" }, `${d.evidence[index]} marked`) : null,
       ),
       h("span", { class: "num pidc", role: "gridcell" }, String(d.pid[index])),
