@@ -46,7 +46,6 @@ from malkoha.signatures import runner as signatures
 from malkoha.signatures.verdict import verdict
 from malkoha.store import Store
 from malkoha.trace import stap
-from malkoha.trace.columns import batches
 from malkoha.trace.decode import Decoder, Reading
 from malkoha.trace.store import Trace, WriteStats, write_batches
 
@@ -135,8 +134,8 @@ def parse(store: Store, progress: Progress = SILENT, *, text: bool = False) -> W
         decoder = Decoder(store.records)
         found = _keeping(decoder.batches(), store.stap) if text else decoder.batches()
         return write_batches(_counted(found, progress), store.events, lambda: _remarks(decoder.reading))
-    source = stap.parse(store.stap) if store.stap.exists() else iter(())
-    return write_batches(_counted(batches(source), progress), store.events)
+    source = stap.batches(store.stap) if store.stap.exists() else iter(())
+    return write_batches(_counted(source, progress), store.events)
 
 
 def _keeping(source: Iterator[pa.RecordBatch], path: Path) -> Iterator[pa.RecordBatch]:

@@ -137,11 +137,13 @@ def batches(events: Iterable[Event]) -> Iterator[pa.RecordBatch]:
         yield from_events(some)
 
 
-def join(parts: Sequence[pa.RecordBatch]) -> pa.Table:
+def join(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """Join batches that have dictionaries of their own."""
     import pyarrow as pa
 
-    return pa.Table.from_batches(parts).unify_dictionaries()
+    if len(parts) == 1:
+        return parts[0]
+    return pa.Table.from_batches(parts).unify_dictionaries().combine_chunks().to_batches()[0]
 
 
 def to_events(batch: pa.RecordBatch) -> Iterator[Event]:

@@ -48,13 +48,13 @@ class Decoder:
         self.path = path
         self.reading = Reading()
         self._offset_ns = 0
+        self._lines = stap.Lines()
         self._make: dict[int, Callable[[bytes, int], Event]] = {
             records.FORK: self._fork,
             records.EXEC: self._exec,
             records.TASK_EXIT: self._task_exit,
             records.SIGNAL: self._signal,
             records.ADOPT: self._adopt,
-            records.TEXT: self._text,
         }
 
     def events(self) -> Iterator[Event]:
@@ -66,6 +66,7 @@ class Decoder:
         """Yield the same as columns, some ten thousand events at once."""
         self.reading = Reading()
         self._offset_ns = 0
+        self._lines = stap.Lines()
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -81,6 +82,7 @@ class Decoder:
                     yield batch
             self.reading.orphans += shown.orphans
             self.reading.bad_bytes += shown.bad_bytes
+            self.reading.bad_lines = self._lines.unknown
 
     def _survey(self, file: BinaryIO) -> dict[int, int]:
         """Count what the file holds; return the entries whose returns stand in a later piece, with these."""
@@ -97,24 +99,28 @@ class Decoder:
         return far
 
     def _batch(self, chunk: Chunk, data: bytes, returns: Words, shown: Calls) -> pa.RecordBatch:
-        """Make the rows of one piece: calls all at once, what the scheduler did one by one."""
+        """Make the rows of one piece: calls all at once, what the scheduler did and lines of text one by one."""
         import numpy as np
 
         offsets = self._offsets(chunk)
-        is_call = chunk.kinds == records.ENTER
-        rest = np.flatnonzero(~is_call & (chunk.kinds != records.EXIT) & (chunk.kinds != records.CLOCK))
+        is_call, is_text = chunk.kinds == records.ENTER, chunk.kinds == records.TEXT
+        others = np.flatnonzero(~is_call & ~is_text & (chunk.kinds != records.EXIT) & (chunk.kinds != records.CLOCK))
         starts = chunk.starts[is_call]
         made = shown.batch(data, starts, returns[starts], offsets[is_call])
-        if not len(rest):
+        texts = np.flatnonzero(is_text)
+        if len(starts) and not len(others) and not len(texts):
             return made
-        others: list[Event] = []
-        for place in rest.tolist():
+        events: list[Event] = []
+        for place in others.tolist():
             self._offset_ns = int(offsets[place])
-            others.append(self._make[int(chunk.kinds[place])](data, int(chunk.starts[place]) * 8))
-        if len(offsets):
-            self._offset_ns = int(offsets[-1])
-        order = np.argsort(np.concatenate((np.flatnonzero(is_call), rest)), kind="stable")
-        return columns.join((made, columns.from_events(others))).take(order).combine_chunks().to_batches()[0]
+            events.append(self._make[int(chunk.kinds[place])](data, int(chunk.starts[place]) * 8))
+        for place in texts.tolist():
+            self._offset_ns = int(offsets[place])
+            self._text(data, int(chunk.starts[place]) * 8)
+        self._offset_ns = int(offsets[-1]) if len(offsets) else self._offset_ns
+        order = np.argsort(np.concatenate((np.flatnonzero(is_call), others, texts)), kind="stable")
+        parts = (made, columns.from_events(events), self._lines.batch())
+        return columns.join([part for part in parts if len(part)] or [made]).take(order)
 
     def _offsets(self, chunk: Chunk) -> Words:
         """Tell for each record what makes calendar time of its monotonic time: that of the last clock record."""
@@ -199,16 +205,11 @@ class Decoder:
         base = {**self._base(data, offset), "tid": tid, "pid": pid}
         return Event(kind="adopt", ppid=ppid, comm=records.name(comm), args=args, **base)
 
-    def _text(self, data: bytes, offset: int) -> Event:
+    def _text(self, data: bytes, offset: int) -> None:
         size = HEAD.unpack_from(data, offset)[0]
-        line = data[offset + HEAD.size : offset + size].rstrip(b"\0\n")
         base = self._base(data, offset)
-        event = stap.parse_line(line)
-        if event.kind == "unknown":
-            self.reading.bad_lines += 1
-            return Event(kind="unknown", raw=records.text(line), **base)
-        event.seq, event.pid, event.tid = base["seq"], base["pid"], base["tid"]
-        return event
+        line = data[offset + HEAD.size : offset + size].rstrip(b"\0\n")
+        self._lines.add(line, base["seq"], (base["time_ns"], base["pid"], base["tid"]))
 
 
 def _returns(chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO) -> tuple[bytes, Words]:

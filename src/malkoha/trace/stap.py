@@ -12,26 +12,32 @@ its closing bracket, strings are UTF-8 before they are Latin-1, and a comm that 
 from __future__ import annotations
 
 import calendar
-import codecs
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.trace.stap_lines import KEY, write, write_line
+from malkoha.trace import columns
+from malkoha.trace.stap_lines import write, write_line
+from malkoha.trace.stap_values import arguments, text_of
 
-__all__ = ["Counts", "parse", "parse_line", "text_of", "write", "write_line"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Counts", "Lines", "batches", "parse", "parse_line", "text_of", "write", "write_line"]
 
 MAX_LINE = 4 << 20
 """Bytes of the longest line that is parsed; what is longer is kept as unknown, cut."""
 MAX_RAW = 4096
 """Characters that are kept of a line that was not understood."""
-MAX_DEPTH = 16
 _BLOCK = 1 << 20
+_BATCH_BYTES = 8 << 20
+KEPT_BYTES = 12 << 20
+"""Characters of arguments, raw and shown, that are kept for when they come again."""
 _MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if name}
 
 # The comm is matched greedily within its 15 bytes: a comm like "a@1[2] x(" would otherwise forge the rest of its line,
@@ -39,9 +45,9 @@ _MONTHS = {name: number for number, name in enumerate(calendar.month_abbr) if na
 _HEAD = re.compile(
     r"(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\.(\d{6}) (.{0,15})@([0-9a-f]{1,16})\[(\d{1,10})\] (\w+)\(", re.DOTALL
 )
+_NAMES = ("seq", "kind", "time_ns", "pid", "tid", "comm", "ip", "api", "args", "ret", "ret_text", "errno", "raw")
+_NEW: Any = object()
 _TAIL = re.compile(r"(\S+)(?: \(([^()]*)\))?")
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([0-7]{1,3})|(.))", re.DOTALL)
-_SIMPLE = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"v": b"\v", b"f": b"\f", b"a": b"\a", b"b": b"\b", b"0": b"\0"}
 
 
 class Counts(msgspec.Struct):
@@ -52,140 +58,19 @@ class Counts(msgspec.Struct):
     cut: int = 0
 
 
-def _latin(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return error.object[error.start : error.end].decode("latin-1"), error.end
-
-
-codecs.register_error("malkoha-latin-1", _latin)
-
-
-def text_of(data: bytes) -> str:
-    """Decode bytes of a sample: UTF-8, and what is not valid UTF-8 as Latin-1; never raises."""
-    return data.decode("utf-8", "malkoha-latin-1")
-
-
-def _escape(match: re.Match[bytes]) -> bytes:
-    hexadecimal, octal, other = match.groups()
-    if hexadecimal:
-        return bytes((int(hexadecimal, 16),))
-    if octal:
-        return bytes((int(octal, 8) & 0xFF,))
-    return _SIMPLE.get(other, other)
-
-
-def _string(inner: str) -> str:
-    """Unescape what stood between quotes; ``inner`` holds one character for each byte."""
-    if "\\" not in inner:
-        return inner if inner.isascii() else text_of(inner.encode("latin-1"))
-    return text_of(_ESCAPE.sub(_escape, inner.encode("latin-1")))
-
-
-def _word(token: str) -> str:
-    """Read one value without brackets; a string may be cut, and then has no closing quote."""
-    token = token.strip(" ")
-    if token[:1] != '"':
-        return token if token.isascii() else text_of(token.encode("latin-1"))
-    if token.endswith('"') and len(token) > 1:
-        return _string(token[1:-1])
-    if token.endswith('"...'):
-        return _string(token[1:-4]) + "..."
-    return _string(token[1:])
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?(?:\.\.\.)?|[\[{]|[\]}]|, ?|[^"\[\]{},]+', re.DOTALL)
-
-
-def _nested(text: str) -> list[Any]:
-    """Split arguments that hold arrays or structures; unclosed ones end with the text.
-
-    ``{a=1, b=2}`` becomes a dict, ``{1, 2}`` and ``[1, 2]`` lists.
-    """
-    root: list[tuple[str, Any]] = []
-    stack: list[tuple[str, str, list[tuple[str, Any]]]] = [("", "", root)]
-    key: str = ""
-    value: Any = None
-    filled: bool = False
-
-    def close() -> None:
-        nonlocal key, value, filled
-        if filled or key:
-            stack[-1][2].append((key, "" if value is None else value))
-        key, value, filled = "", None, False
-
-    def leave() -> None:
-        nonlocal key, value, filled
-        close()
-        key, opener, items = stack.pop()
-        value, filled = _collect(opener, items), True
-
-    for token in _TOKEN.findall(text):
-        first = token[0]
-        if first == ",":
-            close()
-        elif first in "[{" and len(stack) < MAX_DEPTH:
-            stack.append((key, first, []))
-            key, value, filled = "", None, False
-        elif first in "]}" and len(stack) > 1:
-            leave()
-        else:
-            rest = token
-            if not filled and stack[-1][1] == "{" and (found := KEY.match(token)):
-                key, rest = token[: found.end() - 1], token[found.end() :]
-            if rest:
-                word = _word(rest)
-                value = value + word if isinstance(value, str) else word
-                filled = filled or bool(rest.strip(" "))
-    while len(stack) > 1:
-        leave()
-    close()
-    return [item for _, item in root]
-
-
-def _collect(opener: str, items: list[tuple[str, Any]]) -> Any:
-    if opener == "[":
-        return [value for _, value in items]
-    if all(key for key, _ in items):
-        return dict(items)
-    return [f"{key}={value}" if key else value for key, value in items]
-
-
-_NAMES = tuple(f"p{index}" for index in range(64))
-
-
-def _arguments(text: str) -> dict[str, Any]:
-    if not text:
-        return {}
-    values: list[Any]
-    if "[" in text or "{" in text:
-        values = _nested(text)
-    elif '"' not in text:
-        if ", " not in text and text.isascii():
-            return {"p0": text}
-        values = text.split(", ") if text.isascii() else [_word(part) for part in text.split(", ")]
-    else:
-        parts = text.split(", ")
-        if text.count('"') == 2 * sum([part[:1] == '"' == part[-1:] and len(part) > 1 for part in parts]):
-            if "\\" not in text and text.isascii():
-                values = [part[1:-1] if part[:1] == '"' else part for part in parts]
-            else:
-                values = [_string(part[1:-1]) if part[:1] == '"' else _word(part) for part in parts]
-        else:
-            values = _nested(text)
-    if len(values) < len(_NAMES):
-        return dict(zip(_NAMES, values, strict=False))
-    return {f"p{index}": value for index, value in enumerate(values)}
-
-
-def _returned(text: str) -> int | None:
-    """Read a return value as a signed 64-bit number; None when it is none."""
+def _returned(tail: str) -> tuple[str, str, int | None] | None:
+    """Read what stands behind ``) = ``: the value as it stands, errno, and the value as a signed 64-bit number."""
+    match = _TAIL.fullmatch(tail.rstrip())
+    if match is None:
+        return None
+    text = match[1]
     try:
         number = int(text, 16) if text[:2] == "0x" else int(text)
     except ValueError:
-        return None
+        return text, match[2] or "", None
     if number >= 1 << 63:
         number -= 1 << 64
-    return number if -(1 << 63) <= number < 1 << 63 else None
+    return text, match[2] or "", number if -(1 << 63) <= number < 1 << 63 else None
 
 
 class _Clock:
@@ -214,59 +99,100 @@ class _Clock:
 _clock = _Clock()
 
 
+class Lines:
+    """Collects lines and makes columns of them."""
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+        self._shown: dict[str, bytes] = {}
+        self._tails: dict[str, tuple[str, str, int | None] | None] = {}
+        self._held = 0
+        self.unknown = 0
+        """How many lines were not understood."""
+
+    def __len__(self) -> int:
+        return len(self._values) // len(_NAMES)
+
+    def add(self, line: bytes, seq: int, base: tuple[int, int, int] | None = None, *, cut: bool = False) -> None:
+        """Take one line, with or without its newline.
+
+        Args are named p0, p1, ... as the text has no names. pid is the line's thread id, since the text has no other;
+        processes.py finds the threads' processes. ``base`` is the time, pid and tid of a record that holds the line:
+        its ids count, and its time where the line is not understood (or was ``cut``); then the event's kind is
+        ``unknown``.
+        """
+        text = line.decode("latin-1")
+        match = None if cut or len(line) > MAX_LINE else _HEAD.match(text)
+        if match is not None:
+            stamp, micro, comm, ip, thread, name = match.groups()
+            second = _clock.read(stamp)
+            body = self._body(text, match.end())
+            if second is not None and body is not None:
+                args, (ret_text, errno, ret) = body
+                tid = int(thread)
+                pid, tid = (tid, tid) if base is None else base[1:]
+                if not text.isascii():
+                    text, comm = text_of(line), text_of(comm.encode("latin-1"))
+                time_ns = second + int(micro) * 1000
+                shown = self._shown.get(args) or self._show(args)
+                self._values += (
+                    seq, "syscall", time_ns, pid, tid, comm, int(ip, 16), name, shown, ret, ret_text, errno, text
+                )  # fmt: skip
+                return
+        self.unknown += 1
+        time_ns, pid, tid = base or (0, 0, 0)
+        raw = text_of(text[:MAX_RAW].encode("latin-1"))
+        self._values += (seq, "unknown", time_ns, pid, tid, "", 0, "", b"{}", None, "", "", raw)
+
+    def batch(self) -> pa.RecordBatch:
+        """Make columns of the lines so far, and begin anew."""
+        import pyarrow as pa
+
+        found, self._values = self._values, []
+        values: dict[str, Any] = {name: found[place :: len(_NAMES)] for place, name in enumerate(_NAMES)}
+        for name in ("kind", "comm", "api", "errno"):
+            values[name] = columns.strings(values[name]).dictionary_encode()
+        zeros = [0] * len(values["seq"])
+        values |= {"duration_ns": pa.nulls(len(zeros), pa.int64()), "ppid": zeros, "abi": (zeros, [""])}
+        return columns.assemble(values)
+
+    def _show(self, text: str) -> bytes:
+        """Show arguments as JSON; the same come again and again."""
+        found = columns.to_json(arguments(text))
+        self._held += len(text) + len(found)
+        if self._held > KEPT_BYTES:
+            self._shown.clear()
+            self._held = 0
+        self._shown[text] = found
+        return found
+
+    def _body(self, text: str, start: int) -> tuple[str, tuple[str, str, int | None]] | None:
+        """Split what follows the opening bracket into arguments, and return value, errno and number.
+
+        Brackets inside strings are escaped, so the last ``) = `` ends the arguments; a log without escapes is still
+        read rightly unless a string ends like a line.
+        """
+        end = text.rfind(") = ", start)
+        if end >= 0:
+            tail = text[end + 4 :]
+            found = self._tails.get(tail, _NEW)
+            if found is _NEW:
+                found = _returned(tail)
+                if len(tail) < 64:
+                    if len(self._tails) > 10_000:
+                        self._tails.clear()
+                    self._tails[tail] = found
+            if found is not None:
+                return text[start:end], found
+        rest = text[start:].rstrip()
+        return (rest[:-1], ("", "", None)) if rest.endswith(")") else None
+
+
 def parse_line(line: bytes, seq: int = 0) -> Event:
-    """Read one line, with or without its newline.
-
-    Args are named p0, p1, ... as the text has no names. pid is the line's thread id, since the text has no other;
-    processes.py finds the threads' processes. The event is of kind ``unknown`` when the line is not understood.
-    """
-    text = line.decode("latin-1")
-    match = _HEAD.match(text) if len(line) <= MAX_LINE else None
-    if match is None:
-        return _unknown(text, seq)
-    stamp, micro, comm, ip, thread, name = match.groups()
-    second = _clock.read(stamp)
-    body = _body(text, match.end())
-    if second is None or body is None:
-        return _unknown(text, seq)
-    arguments, ret, errno = body
-    tid = int(thread)
-    return Event(
-        seq=seq,
-        kind="syscall",
-        time_ns=second + int(micro) * 1000,
-        pid=tid,
-        tid=tid,
-        comm=comm if comm.isascii() else text_of(comm.encode("latin-1")),
-        ip=int(ip, 16),
-        api=name,
-        args=_arguments(arguments),
-        ret=_returned(ret) if ret else None,
-        ret_text=ret,
-        errno=errno,
-        raw=text if text.isascii() else text_of(line),
-    )
-
-
-def _body(text: str, start: int) -> tuple[str, str, str] | None:
-    """Split what follows the opening bracket into arguments, return value and errno.
-
-    Brackets inside strings are escaped, so the last ``) = `` ends the arguments; a log without escapes is still read
-    rightly unless a string ends like a line.
-    """
-    end = text.rfind(") = ", start)
-    if end >= 0:
-        tail = text[end + 4 :].rstrip()
-        if tail.isalnum():
-            return text[start:end], tail, ""
-        if match := _TAIL.fullmatch(tail):
-            return text[start:end], match[1], match[2] or ""
-    rest = text[start:].rstrip()
-    return (rest[:-1], "", "") if rest.endswith(")") else None
-
-
-def _unknown(text: str, seq: int) -> Event:
-    return Event(seq=seq, kind="unknown", time_ns=0, pid=0, tid=0, raw=text_of(text[:MAX_RAW].encode("latin-1")))
+    """Read one line by itself; see ``Lines.add``."""
+    lines = Lines()
+    lines.add(line, seq)
+    return next(columns.to_events(lines.batch()))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
@@ -289,22 +215,31 @@ def _lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         yield rest, False
 
 
-def parse(path: Path, counts: Counts | None = None) -> Iterator[Event]:
+def batches(path: Path, counts: Counts | None = None) -> Iterator[pa.RecordBatch]:
     """Read a log line by line in bounded memory; ``counts`` is filled on the way. Raises TraceError if unreadable."""
     counts = Counts() if counts is None else counts
     try:
         file = path.open("rb")
     except OSError as error:
         raise TraceError(f"cannot read the trace {path.name}", error.strerror or str(error)) from error
+    lines, size = Lines(), 0
     with file:
         for line, cut in _lines(file):
             if line.isspace():
                 continue
-            event = parse_line(line, counts.lines)
-            if cut:
-                event = _unknown(line.decode("latin-1"), counts.lines)
-                counts.cut += 1
+            lines.add(line, counts.lines, cut=cut)
             counts.lines += 1
-            if event.kind == "unknown":
-                counts.unknown += 1
-            yield event
+            counts.cut += cut
+            size += len(line)
+            if len(lines) >= columns.BATCH or size > _BATCH_BYTES:
+                counts.unknown, size = lines.unknown, 0
+                yield lines.batch()
+    counts.unknown = lines.unknown
+    if len(lines):
+        yield lines.batch()
+
+
+def parse(path: Path, counts: Counts | None = None) -> Iterator[Event]:
+    """Read the same as single events."""
+    for batch in batches(path, counts):
+        yield from columns.to_events(batch)

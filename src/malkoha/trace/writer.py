@@ -20,6 +20,7 @@ from malkoha.trace.processes import Builder
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ROW_GROUP = 120_000
 GROUP_BYTES = 96 << 20
@@ -77,10 +78,10 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
                 held.append(_place(batch, builder))
                 _count(held[-1], stats)
                 if sum(map(len, held)) >= ROW_GROUP or sum(part.nbytes for part in held) >= GROUP_BYTES:
-                    writer.write_table(columns.join(held), row_group_size=ROW_GROUP)
+                    _write(writer, held)
                     held = []
             if held:
-                writer.write_table(columns.join(held), row_group_size=ROW_GROUP)
+                _write(writer, held)
             stats.remarks, stats.recorded = remarks(), builder.recorded
             note = columns.to_json(Note(stats, builder.finish()))
             writer.add_key_value_metadata({NOTE.decode(): note.decode()})
@@ -92,6 +93,12 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
         partial.unlink(missing_ok=True)
         raise
     return stats
+
+
+def _write(writer: pq.ParquetWriter, held: list[pa.RecordBatch]) -> None:
+    import pyarrow as pa
+
+    writer.write_table(pa.Table.from_batches(held).unify_dictionaries(), row_group_size=ROW_GROUP)
 
 
 def _place(batch: pa.RecordBatch, builder: Builder) -> pa.RecordBatch:

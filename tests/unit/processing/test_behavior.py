@@ -15,9 +15,9 @@ from malkoha.processing import behavior
 from malkoha.processing.behavior import call_of, category, shares
 from malkoha.trace import stap, store
 from malkoha.trace.store import Trace
+from tests.evaluation import STAP, needs_stap
 
 HELLO = Path(__file__).parents[2] / "data" / "traces" / "helloworld.stap"
-UPSTREAM = Path(__file__).parents[4] / "shared" / "eval" / "stap"
 
 
 def trace_of(tmp_path: Path, events: Iterator[Event]) -> Trace:
@@ -46,10 +46,10 @@ def test_helloworld(tmp_path: Path) -> None:
     assert found.omitted == {"launcher_calls": 4}
 
 
-@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the logs of Cuckoo's own tests are not here")
+@needs_stap
 def test_cuckoos_long_log(tmp_path: Path) -> None:
-    wanted = json.loads((UPSTREAM / "expected_log_full.json").read_text())
-    section = behavior.behavior(trace_of(tmp_path, stap.parse(UPSTREAM / "log_full.stap"))).section
+    wanted = json.loads((STAP / "expected_log_full.json").read_text())
+    section = behavior.behavior(trace_of(tmp_path, stap.parse(STAP / "log_full.stap"))).section
 
     def shape(node: TreeNode) -> tuple[object, ...]:
         return (

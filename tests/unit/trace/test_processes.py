@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from malkoha.model.event import Event
 from malkoha.model.process import Process
 from malkoha.trace import columns, processes, stap
+from tests.evaluation import STAP, needs_stap
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
-UPSTREAM = Path(__file__).parents[4] / "shared" / "eval" / "stap"
 
 
 class Log:
@@ -89,10 +89,10 @@ def test_helloworld_of_a_plain_log() -> None:
     assert bash.setup_calls == 0
 
 
-@pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the logs of Cuckoo's own tests are not here")
+@needs_stap
 def test_the_processes_of_cuckoos_long_log() -> None:
-    wanted = json.loads((UPSTREAM / "expected_log_full.json").read_text())["processes"]
-    found = [process for process in processes.build(stap.parse(UPSTREAM / "log_full.stap")) if not process.launcher]
+    wanted = json.loads((STAP / "expected_log_full.json").read_text())["processes"]
+    found = [process for process in processes.build(stap.parse(STAP / "log_full.stap")) if not process.launcher]
     assert [(p.pid, p.ppid, p.name, p.command_line) for p in found] == [
         (p["pid"], p["ppid"], p["process_name"], p["command_line"]) for p in wanted
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from hypothesis import strategies as st
 
 from malkoha.errors import TraceError
 from malkoha.trace import stap
+from tests.evaluation import STAP, needs_stap
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
-UPSTREAM = Path(__file__).parents[4] / "shared" / "eval" / "stap"
-needs_upstream = pytest.mark.skipif(not UPSTREAM.is_dir(), reason="the logs of Cuckoo's own tests are not here")
 
 
 def line(call: str, comm: str = "sh", tid: int = 820) -> bytes:
@@ -144,10 +144,10 @@ def test_a_missing_log_is_one_error(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- Cuckoo's own logs
 
 
-@needs_upstream
+@needs_stap
 def test_the_log_of_cuckoos_tests() -> None:
-    expected = json.loads((UPSTREAM / "expected_log.json").read_text())
-    found = list(stap.parse(UPSTREAM / "log.stap"))
+    expected = json.loads((STAP / "expected_log.json").read_text())
+    found = list(stap.parse(STAP / "log.stap"))
     assert len(found) == len(expected) == 18
     for event, wanted in zip(found, expected, strict=True):
         arguments = wanted["arguments"]
@@ -155,6 +155,7 @@ def test_the_log_of_cuckoos_tests() -> None:
             arguments["p1"][3][0] = arguments["p1"][3][0].removesuffix("]")
         assert event.args == arguments
         assert event.raw == wanted["raw"]
+        assert datetime.fromtimestamp(event.time_ns / 1e9, UTC).replace(tzinfo=None).isoformat() == wanted["time"]
         assert (event.api, event.ret_text, event.errno) == (wanted["api"], wanted["return_value"], wanted["status"])
         assert (event.comm, event.tid, f"{event.ip:x}") == (
             wanted["process_name"],
@@ -163,10 +164,10 @@ def test_the_log_of_cuckoos_tests() -> None:
         )
 
 
-@needs_upstream
+@needs_stap
 def test_every_line_of_the_long_log_is_understood_and_written_again() -> None:
     counts = stap.Counts()
-    for event in stap.parse(UPSTREAM / "log_full.stap", counts):
+    for event in stap.parse(STAP / "log_full.stap", counts):
         again = stap.parse_line(stap.write_line(event).encode())
         assert (again.api, again.args, again.ret, again.tid) == (event.api, event.args, event.ret, event.tid)
     assert (counts.lines, counts.unknown) == (1151, 0)
