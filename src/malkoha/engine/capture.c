@@ -8,6 +8,7 @@
 struct call {
 	struct operation arg[6];
 	u16 variants;		/* index of the first one, plus one */
+	u8 identity;		/* it may change who the caller is */
 };
 
 /* What the arguments point to when others of them have certain values: requests of ioctl(2) and the like. */
@@ -55,6 +56,7 @@ struct made {
 	bool compat;
 	unsigned long args[6];
 	const struct operation *op;	/* six, or NULL when nothing is to be copied */
+	bool identity;
 };
 
 static const struct operation *pick(const struct call *calls, const struct variant *variants, size_t count, long nr,
@@ -79,18 +81,23 @@ static void find_operations(struct made *call)
 	long nr = call->nr;
 
 	call->op = NULL;
+	call->identity = false;
 	if (nr < 0)
 		return;
 	if (call->abi == ABI_MULTIPLEXED) {
 		if (nr < ARRAY_SIZE(calls_multiplexed))
 			call->op = pick(calls_multiplexed, variants_multiplexed, ARRAY_SIZE(variants_multiplexed), nr, call->args);
 	} else if (call->compat) {
-		if (nr < ARRAY_SIZE(calls_32))
+		if (nr < ARRAY_SIZE(calls_32)) {
 			call->op = pick(calls_32, variants_32, ARRAY_SIZE(variants_32), nr, call->args);
+			call->identity = calls_32[nr].identity;
+		}
 	} else {
 		nr &= ~__X32_SYSCALL_BIT;
-		if (nr < ARRAY_SIZE(calls_64))
+		if (nr < ARRAY_SIZE(calls_64)) {
 			call->op = pick(calls_64, variants_64, ARRAY_SIZE(variants_64), nr, call->args);
+			call->identity = calls_64[nr].identity;
+		}
 	}
 }
 
@@ -253,6 +260,8 @@ static void call_exit(struct pt_regs *regs, long ret)
 		if (op->code)
 			capture_return(op, i, call.args, ret, call.compat);
 	}
+	if (call.identity && ret >= 0)
+		blob_identity(IDENTITY_ARGUMENT, current);
 	clear_bit(current->pid, unread_memory);
 	rec_end();
 	files_exit(call.args, nr, ret, call.compat);

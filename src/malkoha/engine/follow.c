@@ -105,6 +105,8 @@ static void follow_fork(struct task_struct *parent, struct task_struct *child, i
 	rec->ppid = rcu_dereference(child->real_parent)->tgid;
 	rec->uid = from_kuid(&init_user_ns, task_uid(child));
 	memcpy(rec->comm, child->comm, TASK_COMM_LEN);
+	if (lives_elsewhere(parent, child))
+		blob_identity(IDENTITY_ARGUMENT, child);
 	rec_end();
 }
 
@@ -177,6 +179,8 @@ static void follow_exec(struct task_struct *task, int old_tid, struct linux_binp
 	blob_arguments(2, mm->arg_start, mm->arg_end);
 	if (task->fs)
 		blob_path(3, &task->fs->pwd);
+	blob_arguments(4, mm->env_start, mm->env_end);
+	blob_identity(IDENTITY_ARGUMENT, task);
 	rec_end();
 	rcu_read_lock();
 	exe = rcu_dereference(mm->exe_file);

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from malkoha.trace import memory
 from malkoha.trace.structs import layout
-from malkoha.trace.syscalls import Abi, Argument, Call, Unit, multiplexed, numbers
+from malkoha.trace.syscalls import IDENTITY_CALLS, Abi, Argument, Call, Unit, multiplexed, numbers
 
 Engine = Literal["tracepoint", "kprobe"]
 
@@ -137,9 +137,10 @@ def calls(name: Table) -> str:
     for number, call in sorted(known.items()):
         operations = _operations(call.arguments, abi)
         own = _variants(number, call, abi)
-        if operations or own:
-            first = f", {len(variants) + 1}" if own else ""
-            rows.append(f"\t[{number}] = {{ {{ {operations} }}{first} }}, /* {call.name} */")
+        identity = call.name in IDENTITY_CALLS and name != "multiplexed"
+        if operations or own or identity:
+            rest = f", {len(variants) + 1 if own else 0}, {int(identity)}" if own or identity else ""
+            rows.append(f"\t[{number}] = {{ {{ {operations} }}{rest} }}, /* {call.name} */")
         variants += own
     return (
         f"static const struct call calls_{name}[] = {{\n" + "\n".join(rows) + "\n};\n"
@@ -167,7 +168,8 @@ def _text(name: str) -> str:
 def script(engine: Engine) -> str:
     """Return the whole script, ready for ``stap -g -p4``."""
     files_c = _text("files.c").replace(_TABLES, file_calls("x86-64") + "\n" + file_calls("i386") + "\n" + _TABLES, 1)
-    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + _text("follow.c") + _text("handed.c")
+    follow = "".join(map(_text, ("identity.c", "follow.c", "handed.c")))
+    native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + follow
     if engine == "tracepoint":
         capture = _text("capture.c")
         marker = "struct rec_enter {"

@@ -13,7 +13,9 @@ class Event(msgspec.Struct, kw_only=True):
     """One event. ``syscall`` events carry a call; the others are what the scheduler did.
 
     fork    args {child_pid, child_tid, thread, flags?}; pid/tid are the creator's
-    exec    args {filename, exe, argv}; recorded after success, so the arguments are those that really run
+            and identity when the child's namespaces are not its creator's
+    exec    args {filename, exe, argv, envp, identity}; recorded after success, so the arguments are those that really
+            run; identity has ids, capability sets by name and numbers of namespaces
     exit    args {code, signal}; one event a thread; ``args["group"]`` true when it was the process's last
     signal  args {signal}; a signal delivered to a handler or with fatal effect
     adopt   args {why, what, by, exe, argv, cwd, uid}; the process does work of the sample from now on, see trace.md

@@ -13,7 +13,7 @@ from typing import Any
 from malkoha.trace import constants, memory, sockets
 from malkoha.trace.records import CUT, UNREADABLE, WHOLE, Blob, text
 from malkoha.trace.structs import Array, Layout, elements, layout
-from malkoha.trace.syscalls import RETURN_PART, Abi, Argument, Call
+from malkoha.trace.syscalls import IDENTITY, IDENTITY_CALLS, RETURN_PART, Abi, Argument, Call
 
 CUT_MARK = "..."
 """Ends a string of which the tracer took only the beginning."""
@@ -228,6 +228,8 @@ class Rendering:
             for position, argument in enumerate(call.arguments)
             if (render := _memory(argument, abi)) is not None
         }
+        if call.name in IDENTITY_CALLS:
+            self._memory[IDENTITY] = ("identity", lambda blob, _: memory.identity(blob.data))
         self._variants: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], Rendering]] = {}
         for variant in sorted(call.variants, key=lambda variant: -len(variant.conditions)):
             where = tuple((condition.argument, condition.mask) for condition in variant.conditions)
@@ -250,7 +252,7 @@ class Rendering:
             field = self._memory.get(blob.arg)
             if field is not None and (blob.status < UNREADABLE or not _useless(blob, blobs)):
                 name, render = field
-                shown[name] = render(blob, shown[name])
+                shown[name] = render(blob, shown.get(name))
         return shown
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from malkoha.model.event import Event
-from malkoha.trace import columns, constants, records, stap
+from malkoha.trace import columns, constants, memory, records, stap
 from malkoha.trace.arguments import strings
 from malkoha.trace.calls import NS, SEQ, Calls
 from malkoha.trace.pairing import Pairs
 from malkoha.trace.records import HEAD, Blob, Chunk
+from malkoha.trace.syscalls import IDENTITY
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,6 +155,9 @@ class Decoder:
             "child_ppid": ppid,
             "uid": uid,
         }
+        found = self._blobs(data, offset, records.FORK)
+        if IDENTITY in found:
+            args["identity"] = memory.identity(found[IDENTITY].data)
         return Event(kind="fork", comm=records.name(comm), args=args, **self._base(data, offset))
 
     def _exec(self, data: bytes, offset: int) -> Event:
@@ -170,6 +174,8 @@ class Decoder:
             "euid": euid,
             "gid": gid,
             "egid": egid,
+            "envp": strings(found[4]) if 4 in found else [],
+            "identity": memory.identity(found[IDENTITY].data) if IDENTITY in found else {},
         }
         return Event(kind="exec", ppid=ppid, comm=records.name(comm), args=args, **self._base(data, offset))
 

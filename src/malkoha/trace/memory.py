@@ -186,6 +186,22 @@ def control_block(content: bytes, abi: Abi) -> Any:
     return known.render(content) if isinstance(known, Layout) else content.hex()
 
 
+_IDENTITY = struct.Struct("<8I5Q8I")
+_IDS = ("uid", "euid", "suid", "fsuid", "gid", "egid", "sgid", "fsgid")
+_SETS = ("effective", "permitted", "inheritable", "bounding", "ambient")
+_SPACES = ("user_ns", "pid_ns", "mnt_ns", "net_ns", "uts_ns", "ipc_ns", "cgroup_ns", "time_ns")
+
+
+def identity(content: bytes) -> dict[str, str]:
+    """Show who a task is: ids, capability sets by name, and the numbers of its namespaces (engine/identity.c)."""
+    if len(content) < _IDENTITY.size:
+        return {}
+    fields = _IDENTITY.unpack_from(content)
+    shown = dict(zip(_IDS, map(str, fields[:8]), strict=True))
+    shown |= dict(zip(_SETS, map(constants.capabilities, fields[8:13]), strict=True))
+    return shown | dict(zip(_SPACES, map(str, fields[13:]), strict=True))
+
+
 SHAPES: dict[str, Shape] = {
     "fdset": descriptors,
     "cpuset": descriptors,

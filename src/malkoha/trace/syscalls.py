@@ -20,6 +20,15 @@ X32_BIT = 0x40000000
 RETURN_PART = 0x100
 """Bit of a blob's part: read at return, of memory that was read at entry as well."""
 
+IDENTITY = 7
+"""Argument of the blob that tells who a task is: ids, capabilities, namespaces (engine/identity.c)."""
+
+_SETTING = ("uid", "gid", "reuid", "regid", "resuid", "resgid", "fsuid", "fsgid", "groups")
+IDENTITY_CALLS = frozenset(
+    [*(f"set{name}{bits}" for name in _SETTING for bits in ("", "32")), "capset", "unshare", "setns"]
+)
+"""Calls that may change who the caller is; when they succeed, their record tells it."""
+
 _UNITS: dict[str, Unit] = {",": "bytes", "[": "elements", "#": "bits", "%": "pages", "@": "pointed"}
 _ARGUMENT = re.compile(r"(\w+):([<>=?!]?\w+)(?:([,\[#%@])(\d|r))?")
 _CONDITION = re.compile(r"(\d)(?:&(0x[0-9a-f]+))?:(\S+)")

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from malkoha.engine.source import ENGINE_OPTIONS, FILE_CALLS, RING_CHUNKS, Engine, Table, calls, file_calls, script
-from malkoha.trace import control, files, records, ring
+from malkoha.trace import control, files, memory, records, ring, syscalls
 from malkoha.trace.syscalls import Abi, numbers
 
 ENGINES: tuple[Engine, ...] = ("tracepoint", "kprobe")
@@ -21,7 +21,7 @@ def operations(abi: Abi, name: str) -> dict[int, tuple[str, str, int]]:
     """argument -> (operation, index of the length, size) of one call."""
     number = next(number for number, call in numbers(abi).items() if call.name == name)
     row = re.search(
-        rf"^\t\[{number}\] = \{{ \{{ (.*) \}}(?:, \d+)? \}}, /\* {name} \*/$",
+        rf"^\t\[{number}\] = \{{ \{{ (.*) \}}(?:, \d+, \d)? \}}, /\* {name} \*/$",
         calls("32" if abi == "i386" else "64"),
         re.MULTILINE,
     )
@@ -133,9 +133,18 @@ def test_what_is_copied_may_depend_on_what_is_asked() -> None:
 def test_variants_of_a_call_stand_together(name: Table) -> None:
     head, tail = calls(name).split("struct variant")
     numbers_of_rows = [int(row.split()[1][:-1]) for row in tail.splitlines() if row.startswith("\t{")]
-    firsts = {int(number): int(first) - 1 for number, first in re.findall(r"\[(\d+)\] = .* \}, (\d+) \}", head)}
+    firsts = {
+        int(number): int(first) - 1 for number, first in re.findall(r"\[(\d+)\] = .* \}, ([1-9]\d*), \d \}", head)
+    }
     assert list(firsts) == list(dict.fromkeys(numbers_of_rows))
     assert all(numbers_of_rows.index(number) == first for number, first in firsts.items())
+
+
+def test_calls_that_change_who_the_caller_is_are_marked() -> None:
+    for table in ("64", "32"):
+        marked = re.findall(r", 1 \}, /\* (\w+) \*/", calls(table).split("struct variant")[0])
+        assert {"setuid", "setresgid", "capset", "setns"} <= set(marked) <= syscalls.IDENTITY_CALLS
+    assert {*marked} == syscalls.IDENTITY_CALLS
 
 
 @pytest.mark.parametrize("name", get_args(Table))
@@ -191,6 +200,7 @@ def test_records_have_the_sizes_that_the_reader_expects(tmp_path: Path) -> None:
         "rec_exec": records.MINIMUM[records.EXEC],
         "rec_taskexit": records.MINIMUM[records.TASK_EXIT],
         "rec_signal": records.MINIMUM[records.SIGNAL],
+        "identity": memory._IDENTITY.size,
         "ring_header": ring.HEADER_SIZE,
         "files_control": 8 * 11 + 4 * control.TASKS,
         "file_writer": 24,

@@ -278,5 +278,6 @@ def test_no_memory_makes_showing_a_call_fail(data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(0, M1), min_size=6, max_size=6))
     shown = rendering(call, abi).show(values, data.draw(blobs))
     forms = [call.arguments, *(variant.arguments for variant in call.variants)]
-    assert list(shown) in [[argument.name for argument in form] for form in forms]
+    names = [name for name in shown if name != "identity"]
+    assert names in [[argument.name for argument in form] for form in forms]
     assert all(isinstance(value, str | list | dict) for value in shown.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,7 @@ def test_what_the_scheduler_did(folder: Path) -> None:
         ("fork", {"child_pid": 101, "child_tid": 101, "thread": False, "child_ppid": 100, "uid": 1000}),
         ("fork", {"child_pid": 100, "child_tid": 102, "thread": True, "child_ppid": 100, "uid": 1000}),
         ("exec", {"filename": "/bin/sh", "exe": "/bin/sh", "argv": ["sh", "", "-c"], "cwd": "/root", "old_tid": 100,
-                  "uid": 1000, "euid": 1001, "gid": 1002, "egid": 1003}),
+                  "uid": 1000, "euid": 1001, "gid": 1002, "egid": 1003, "envp": [], "identity": {}}),
         ("signal", {"signal": "SIGSEGV", "code": 0, "sender": 7, "handled": True}),
         ("exit", {"code": 0, "signal": 11, "core": True, "group": True}),
         ("exit", {"code": 3, "signal": 0, "core": False, "group": False}),
@@ -191,6 +192,23 @@ def test_an_exec_without_its_memory_is_still_an_event(folder: Path) -> None:
     recording = Recording().add(records.EXEC, body).add(records.EXEC, body + blob(2, b"a\0b", status=records.CUT))
     events, _ = decode(folder, recording)
     assert [(e.args["filename"], e.args["argv"]) for e in events] == [("", []), ("", ["a", "b", "..."])]
+
+
+def test_who_a_task_is_and_its_environment_stand_with_it(folder: Path) -> None:
+    who = struct.pack("<8I5Q8I", 1, 2, 3, 4, 5, 6, 7, 8, 3, 1 << 21, 0, 0, 0, *range(20, 28))
+    exec_body = records.EXEC_BODY.pack(100, 1, 0, 0, 0, 0, b"x")
+    fork_body = records.FORK_BODY.pack(101, 101, 100, 0, b"x")
+    recording = Recording().add(records.EXEC, exec_body + blob(4, b"PATH=/bin\0A=\0") + blob(7, who))
+    recording.add(records.FORK, fork_body + blob(7, who)).enter("setuid", (2,)).exit("setuid", 0, blob(7, who))
+    started, made, changed = decode(folder, recording)[0]
+    shown = started.args["identity"]
+    assert started.args["envp"] == ["PATH=/bin", "A="]
+    assert {name: shown[name] for name in ("euid", "fsgid", "effective", "permitted", "user_ns", "time_ns")} == {
+        "euid": "2", "fsgid": "8", "effective": "CAP_CHOWN|CAP_DAC_OVERRIDE", "permitted": "CAP_SYS_ADMIN",
+        "user_ns": "20", "time_ns": "27",
+    }  # fmt: skip
+    assert made.args["identity"] == changed.args["identity"] == shown
+    assert list(changed.args) == ["uid", "identity"]
 
 
 def test_lines_of_the_kprobe_engine(folder: Path) -> None:
