@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from malkoha.machinery import image as images
 from malkoha.machinery.base import running
 from malkoha.machinery.image import Image
 from malkoha.machinery.qemu import Machine
-from malkoha.model.task import Ended, Run, Task, Timings
+from malkoha.model.task import Ended, NetworkRun, Run, Task, Timings
+from malkoha.network.route import Route
 from malkoha.progress import SILENT, Progress
 from malkoha.recorder import Recorder
 from malkoha.store import Home, Store
@@ -69,11 +71,14 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
         for line in cleanup.sweep(home):
             log.warning(line)
         image = prepare(home, settings, task.options.image, progress)
-        spec, armed = arming.armed(image, task.options.engine, home, settings, progress)
+        wired = task.options.network != "none"
+        spec, armed = arming.armed(image, task.options.engine, home, settings, progress, nic=wired)
         clock.start()
         progress.step("Restoring the machine")
         machine = Machine(spec, home)
-        with running(machine, armed.snapshot):
+        with _networked(machine, task, store, armed, settings) as route, running(machine, armed.snapshot):
+            if route is not None:
+                route.ready()
             clock.lap("restore_s")
             ring = Ring(machine.memory, armed.ring)
             outputs = Outputs(store, settings.analysis.max_output_mb << 20)
@@ -90,6 +95,9 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
                 machine.stop()
                 dumps.machine(machine.memory)
             result = session.finish(failure)
+            if route is not None:
+                machine.stop()
+                route.finish()
             run = Run(
                 engine=task.options.engine,
                 ended=result.ended,
@@ -107,12 +115,27 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
                 ended_at=datetime.now(UTC),
                 timings=clock.timings(task, started_at, recorder.first_event_at),
                 files=taking.facts(),
-                errors=result.errors,
+                errors=[*result.errors, *(route.result.remarks if route is not None else ())],
+                network=route.result if route is not None else NetworkRun(),
             )
             _write(store.run, msgspec.json.encode(run))
         if failure is not None:
             raise failure
     return run
+
+
+@contextmanager
+def _networked(
+    machine: Machine, task: Task, store: Store, armed: arming.Armed, settings: Settings
+) -> Iterator[Route | None]:
+    """Plug the machine's network card into the network that the task asks for; there is none in mode "none"."""
+    if task.options.network == "none":
+        yield None
+        return
+    limit = settings.network.capture_mb << 20
+    with Route(task.options.network, store, armed.authority, settings.network.answers, limit) as route:
+        machine.plug(route.take_wire())
+        yield route
 
 
 def _attempt(session: Session) -> BaseException | None:

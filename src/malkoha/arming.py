@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,7 @@ from malkoha.machinery.command import MachineSpec
 from malkoha.machinery.image import Image
 from malkoha.machinery.qemu import Machine
 from malkoha.machinery.snapshot import Snapshot
+from malkoha.network import addresses as network
 from malkoha.progress import SILENT, Progress
 from malkoha.store import Home
 
@@ -53,6 +55,9 @@ class Armed(msgspec.Struct, frozen=True):
     engine: str
     arming_s: float
     """How long it took to make."""
+    nic: bool = False
+    authority: Path = Path()
+    """Folder of the certificate authority that a guest with a network card trusts."""
 
 
 class _Record(msgspec.Struct):
@@ -61,10 +66,11 @@ class _Record(msgspec.Struct):
     engine: str
     image: str
     arming_s: float
+    nic: bool = False
 
 
-def machine_spec(image: Image, home: Home, settings: Settings) -> MachineSpec:
-    """Return the machine that this image runs in on this host."""
+def machine_spec(image: Image, home: Home, settings: Settings, *, nic: bool = False) -> MachineSpec:
+    """Return the machine that this image runs in on this host, with or without a network card."""
     accelerator = kvm.choose(
         home,
         image.kernel,
@@ -80,6 +86,7 @@ def machine_spec(image: Image, home: Home, settings: Settings) -> MachineSpec:
         memory_mb=settings.guest.memory_mb,
         cpus=settings.guest.cpus,
         append=image.kernel_arguments,
+        nic=nic,
         binary=settings.machine.qemu,
     )
 
@@ -110,21 +117,23 @@ def find(home: Home, name: str) -> Armed | None:
         saved = snapshot.open_snapshot(folder / "machine")
     except (OSError, msgspec.DecodeError, MachineError):
         return None
-    return Armed(saved, record.ring, record.engine, record.arming_s)
+    return Armed(saved, record.ring, record.engine, record.arming_s, record.nic, folder / "authority")
 
 
 def prune(home: Home) -> int:
-    """Remove all snapshots but the one of each engine that was used last; return the bytes freed.
+    """Remove all snapshots but the ones that were used last, of each engine with and without a network card.
+
+    Returns the bytes freed.
 
     To be called when no machine runs. What is missing later is made anew.
     """
-    kept: set[str] = set()
+    kept: set[tuple[str, bool]] = set()
     freed = 0
     folders = [path for path in home.snapshots.glob("*") if path.is_dir()]
     for folder in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True):
         found = find(home, folder.name)
-        if found is not None and found.engine not in kept:
-            kept.add(found.engine)
+        if found is not None and (found.engine, found.nic) not in kept:
+            kept.add((found.engine, found.nic))
             continue
         freed += sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
         shutil.rmtree(folder, ignore_errors=True)
@@ -132,13 +141,19 @@ def prune(home: Home) -> int:
 
 
 def armed(
-    image: Image, engine: source.Engine, home: Home, settings: Settings, progress: Progress = SILENT
+    image: Image,
+    engine: source.Engine,
+    home: Home,
+    settings: Settings,
+    progress: Progress = SILENT,
+    *,
+    nic: bool = False,
 ) -> tuple[MachineSpec, Armed]:
     """Return the armed snapshot for an image and an engine, making it where there is none.
 
     Two callers who want the same one: the second waits. A half-made or damaged one is thrown away.
     """
-    spec = machine_spec(image, home, settings)
+    spec = machine_spec(image, home, settings, nic=nic)
     name = key(image, engine, spec)
     found = find(home, name)
     if found is None:
@@ -151,7 +166,8 @@ def armed(
     if found is None:
         raise HostError("the armed snapshot vanished while it was made", mend="try again")
     with contextlib.suppress(OSError):
-        os.utime(home.snapshots / name)  # the time of its last use, for prune()
+        # the time of its last use, for prune(); the system's own stamp is too coarse to tell two uses apart
+        os.utime(home.snapshots / name, ns=(time.time_ns(),) * 2)
     return spec, found
 
 
@@ -168,10 +184,11 @@ def _arm(image: Image, engine: source.Engine, spec: MachineSpec, home: Home, tar
     folder = cleanup.partial(target)
     try:
         with running(Machine(spec, home)) as machine:
-            ring = _load(machine, image, engine, module.path.read_bytes(), progress)
+            wiring = network.wiring(folder / "authority") if spec.nic else None
+            ring = _load(machine, image, engine, module.path.read_bytes(), wiring, progress)
             progress.step("Saving the armed machine")
             snapshot.save(machine, folder / "machine")
-        record = _Record(FORMAT, ring, engine, image.id, round(time.monotonic() - started, 1))
+        record = _Record(FORMAT, ring, engine, image.id, round(time.monotonic() - started, 1), spec.nic)
         (folder / "armed.json").write_bytes(msgspec.json.encode(record))
         (folder / cleanup.OWNER).unlink()
         folder.rename(target)
@@ -181,14 +198,24 @@ def _arm(image: Image, engine: source.Engine, spec: MachineSpec, home: Home, tar
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _load(machine: Machine, image: Image, engine: source.Engine, module: bytes, progress: Progress) -> int:
-    """Bring the agent and the tracer up and return the address that the tracer announced."""
+def _load(
+    machine: Machine,
+    image: Image,
+    engine: source.Engine,
+    module: bytes,
+    wiring: dict[str, Any] | None,
+    progress: Progress,
+) -> int:
+    """Bring the agent, the network and the tracer up and return the address that the tracer announced."""
     progress.step("Booting the guest")
     with GuestClient(machine.agent_socket) as guest:
         try:
             guest.connect(BOOT_S)
             progress.step("Loading the agent")
             guest.load_agent(BOOT_S)
+            if wiring is not None:
+                progress.step("Connecting the guest to its network")
+                guest.connect_network(wiring)
             progress.step(f"Loading the {engine} engine into the guest's kernel")
             line = guest.arm(module, MODULE_NAMES[engine], buildroot.loader_files(image), LOAD_S[engine])
         except GuestError as error:

@@ -81,12 +81,28 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     ] = 200
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """What a guest's network leads to."""
+
+    mode: Annotated[
+        Literal["sim", "drop", "none"],
+        Meta(
+            description="The network of a sample where the task does not say: an internet that answers, silence, none."
+        ),
+    ] = "sim"
+    answers: Annotated[
+        str, Meta(description="Folder of your own answers of the simulated internet (docs/guides/network.md).")
+    ] = ""
+    capture_mb: Annotated[int, Meta(ge=1, description="Largest capture of one analysis, in MiB.")] = 256
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set, by section."""
 
     guest: Guest = Guest()
     machine: Machine = Machine()
     analysis: Analysis = Analysis()
+    network: Network = Network()
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

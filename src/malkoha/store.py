@@ -134,6 +134,23 @@ class Store:
         return self.root / "network.pcap"
 
     @property
+    def network(self) -> Path:
+        """What the simulated internet kept: sessions, payloads, TLS keys."""
+        return self.root / "network"
+
+    @property
+    def sessions(self) -> Path:
+        return self.network / "sessions.jsonl"
+
+    @property
+    def payloads(self) -> Path:
+        return self.network / "payloads"
+
+    @property
+    def network_log(self) -> Path:
+        return self.network / "simulator.log"
+
+    @property
     def events(self) -> Path:
         return self.root / "events.parquet"
 

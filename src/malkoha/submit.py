@@ -27,7 +27,7 @@ from malkoha.log import printable
 from malkoha.model.task import Options, Sample, Task
 from malkoha.store import Home, Store
 
-NETWORKS = ("none",)
+NETWORKS = ("none", "sim", "drop")
 ENGINES = ("tracepoint", "kprobe")
 _CHUNK = 1 << 20
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")

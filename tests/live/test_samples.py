@@ -43,21 +43,21 @@ def test_cat_opens_the_file_and_writes_its_content(helloworld: Analysis) -> None
     assert "/etc/passwd" in helloworld.report["behavior"]["summary"]["file_read"]
 
 
-def test_ping_tries_to_resolve_the_name(helloworld: Analysis) -> None:
+def test_ping_resolves_the_name_and_gets_its_answers(helloworld: Analysis) -> None:
     ping = helloworld.one("ping")
-    (server,) = [call for call in calls(ping, "connect") if call["named"]["addr"].get("sin_port") == "53"]
-    assert server["named"]["addr"]["sa_family"] == "AF_INET"
+    servers = [call for call in calls(ping, "connect") if call["named"]["addr"].get("sin_port") == "53"]
+    assert {server["named"]["addr"]["sa_family"] for server in servers} == {"AF_INET"}
     questions = json.dumps([call["arguments"] for api in ("sendto", "sendmmsg") for call in calls(ping, api)])
     assert r"\u0003www\u0003360\u0003com" in questions
-    assert helloworld.report["behavior"]["summary"]["resolves_host"] == ["www.360.com"]
-    assert b"ping: www.360.com:" in helloworld.stderr
-    assert ping["exit_code"] == 2
+    assert helloworld.report["behavior"]["summary"]["resolves_host"][0] == "www.360.com"
+    assert b"4 packets transmitted, 4 received" in helloworld.stdout
+    assert ping["exit_code"] == 0
 
 
 def test_the_output_and_the_exit_status_are_kept(helloworld: Analysis) -> None:
     assert helloworld.stdout.startswith(b"hello world!\nroot:x:0:0:")
     assert helloworld.own["output"]["stdout"] == helloworld.stdout.decode()
-    assert helloworld.own["exit_status"] == 2 << 8
+    assert helloworld.own["exit_status"] == 0
     assert helloworld.one("bash")["exit_code"] == 2
 
 

@@ -160,7 +160,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world = World(tmp_path)
     armed = arming.Armed(Snapshot(tmp_path, "f", 1, 1), RING, "tracepoint", 1.0)
     monkeypatch.setattr(analysis, "prepare", lambda *given: SimpleNamespace(name="default", id="f" * 64))
-    monkeypatch.setattr(arming, "armed", lambda *given: (SimpleNamespace(accelerator="tcg"), armed))
+    monkeypatch.setattr(arming, "armed", lambda *given, **more: (SimpleNamespace(accelerator="tcg"), armed))
     monkeypatch.setattr(analysis, "Machine", lambda spec, home: world.machine)
     monkeypatch.setattr(analysis, "GRACE_S", 0.3)
     monkeypatch.setattr(client, "REQUEST_S", 1.0)

@@ -19,7 +19,7 @@ def analyze(
     arguments: Arguments = "",
     option: Option = None,
     user: User = "root",
-    network: Network = "none",
+    network: Network = None,
     engine: Engine = "tracepoint",
     image: Image = "default",
     memory: Memory = False,

@@ -20,7 +20,14 @@ Package = Annotated[str | None, typer.Option(help="How to start it.", metavar="N
 Arguments = Annotated[str, typer.Option(help="Its command-line arguments, split like a shell does.", metavar="TEXT")]
 Option = Annotated[list[str] | None, typer.Option(help="An option for the package; repeatable.", metavar="KEY=VALUE")]
 User = Annotated[str, typer.Option(help="The user of the guest that runs it.", metavar="NAME")]
-Network = Annotated[str, typer.Option(help="What network it gets; none is the only mode yet.", metavar="MODE")]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        help="Its network: sim (an internet that answers), drop (silence), none.",
+        metavar="MODE",
+        show_default="sim, a setting",
+    ),
+]
 Engine = Annotated[str, typer.Option(help="The tracer: tracepoint or kprobe.", metavar="NAME")]
 Memory = Annotated[
     bool, typer.Option("--memory", help="Keep the memory of the processes that live at the end, and of the machine.")
@@ -35,7 +42,7 @@ def build(
     arguments: str,
     pairs: list[str] | None,
     user: str,
-    network: str,
+    network: str | None,
     engine: str,
     image: str,
     memory: bool = False,
@@ -49,7 +56,7 @@ def build(
         package=package,
         arguments=arguments,
         user=user,
-        network=network,
+        network=settings.network.mode if network is None else network,
         engine=cast("Literal['tracepoint', 'kprobe']", engine),
         image=image,
         memory=memory,

@@ -18,7 +18,7 @@ def submit(
     arguments: Arguments = "",
     option: Option = None,
     user: User = "root",
-    network: Network = "none",
+    network: Network = None,
     engine: Engine = "tracepoint",
     image: Image = "default",
     memory: Memory = False,

@@ -27,6 +27,7 @@ Head = dict[str, Any]
 CHUNK = 64 << 10
 REQUEST_S = 30.0
 LAUNCH_S = 30.0
+NETWORK_S = 120.0
 SAMPLE_FOLDER = b"/tmp"
 LOADER_FOLDER = b"/run/fsck"
 MAX_TEXT = 4096
@@ -125,6 +126,10 @@ class GuestClient:
         """Wait for the starter in a freshly booted guest, give it the agent's code, and begin a session."""
         self._channel.load(payload.agent_payload(), deadline_s)
         self._channel.greet(REQUEST_S)
+
+    def connect_network(self, wiring: Mapping[str, Any]) -> None:
+        """Have the guest set its network card, its routes, its resolver and what it trusts."""
+        self._ask({"do": "network", **wiring}, wait_s=NETWORK_S)
 
     def arm(self, module: bytes, name: str, loader: Mapping[str, bytes], deadline_s: float) -> str:
         """Load the tracer's module into the guest's kernel and return the line with which it announces itself.

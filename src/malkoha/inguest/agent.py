@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from . import files, memory, protocol, starting, tracer
+from . import files, memory, network, protocol, starting, tracer
 from .refused import Refused
 
 Head = protocol.Head
@@ -53,6 +53,7 @@ class Agent:
             "listdir": self.files.listdir,
             "maps": memory.maps,
             "memory": memory.piece,
+            "network": lambda head, body: network.connect(head),
             "stage": lambda head, body: tracer.stage(self.starter),
             "arm": lambda head, body: tracer.arm(self.starter, head),
             "prepare": lambda head, body: starting.prepare(head),

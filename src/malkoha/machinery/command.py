@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 Accelerator = Literal["kvm", "tcg"]
 
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+MAC = "d0:94:66:5b:1e:72"
+"""Of the network card: a number of the maker that the firmware names as well (IEEE's list: D0-94-66 is Dell's)."""
 AGENT_PORT = "org.qemu.guest_agent.0"
 TB_SIZE_MB = 256
 """Buffer of translated code; it fills once and is then reused, so it also bounds QEMU's own memory."""
@@ -49,6 +51,8 @@ class MachineSpec:
     cpus: int = 1
     append: str = ""
     """The image's kernel arguments (``Image.kernel_arguments``); what stands after " -- " goes to init."""
+    nic: bool = False
+    """Whether it has a network card; what is behind its wire is no part of the machine."""
     write_limit_mb: int = 2048
     """How much a guest can write to its disk before it sees I/O errors; no file of QEMU grows beyond."""
     identity: Identity = field(default_factory=Identity)
@@ -64,9 +68,12 @@ class Descriptors:
     qmp: int
     agent: int
     console: int
+    wire: int = -1
+    """Stream socket that carries the frames of the network card, -1 where there is none."""
 
     def all(self) -> tuple[int, ...]:
-        return (self.memory, self.overlay, self.qmp, self.agent, self.console)
+        inherited = (self.memory, self.overlay, self.qmp, self.agent, self.console, self.wire)
+        return tuple(fd for fd in inherited if fd >= 0)
 
 
 def _escaped(text: str) -> str:
@@ -120,6 +127,15 @@ def _blocks(spec: MachineSpec, frozen: Path | None) -> list[str]:
     return [word for node in nodes for word in ("-blockdev", json.dumps(node))]
 
 
+def _network(spec: MachineSpec, fds: Descriptors) -> list[str]:
+    """Return the network card: its frames go through an inherited socket, so QEMU itself reaches no network."""
+    if not spec.nic:
+        return ["-nic", "none"]
+    # the last device: those before it keep the places that they have without it
+    wire = ["-netdev", f"socket,id=wire,fd={fds.wire}"]
+    return [*wire, "-device", f"virtio-net-pci,netdev=wire,mac={MAC},romfile="]
+
+
 def command(
     spec: MachineSpec, binary: str, fds: Descriptors, *, incoming: bool = False, frozen: Path | None = None
 ) -> list[str]:
@@ -132,7 +148,7 @@ def command(
         "mem-path": f"/proc/self/fd/{fds.memory}",
         "share": True,
     }
-    words = [binary, "-name", "malkoha", "-nodefaults", "-nographic", "-no-user-config", "-nic", "none"]
+    words = [binary, "-name", "malkoha", "-nodefaults", "-nographic", "-no-user-config"]
     words += ["-sandbox", SANDBOX, "-S", "-no-reboot", "-accel", accelerator, "-cpu", processor]
     words += ["-machine", "q35,memory-backend=ram,vmport=off,smm=off,sata=off,x-oem-id=DELL,x-oem-table-id=PE_SC3"]
     words += ["-m", f"{spec.memory_mb}M", "-object", json.dumps(memory), "-smp", str(spec.cpus)]
@@ -145,6 +161,7 @@ def command(
     words += ["-chardev", f"socket,id=console,fd={fds.console},server=off", "-serial", "chardev:console"]
     words += ["-chardev", f"socket,id=agent,fd={fds.agent},server=on,wait=off", "-device", "virtio-serial-pci"]
     words += ["-device", f"virtserialport,chardev=agent,name={AGENT_PORT}"]
+    words += _network(spec, fds)
     words += ["-kernel", str(spec.kernel), "-initrd", str(spec.initrd)]
     arguments, dashes, to_init = spec.append.partition(" -- ")
     words += ["-append", f"{arguments} {APPEND}{dashes}{to_init}".strip()]

@@ -69,10 +69,15 @@ class Machine(Machinery):
         self._overlay = -1
         self.restored = False
         """Whether it came from a snapshot; such a machine cannot be saved again."""
+        self._wire: socket.socket | None = None
         self._shutdown = ""
         self._stopping = False
         self._migration: list[str] = []
         self._migrated = threading.Event()
+
+    def plug(self, wire: socket.socket) -> None:
+        """Give the network card of a machine that is not started yet its wire: one end of a stream of frames."""
+        self._wire = wire
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -116,6 +121,7 @@ class Machine(Machinery):
             self._overlay = self._file(disk.overlay(self.home.run, disk.virtual_size(spec.disk), RESERVE))
             qmp_here, qmp_there = self._pair()
             console_here, console_there = self._pair()
+            wire = self._take_wire() if spec.nic else None
             listener, reference = nameless_socket(self.home.run)
             self._agent_path = self._file(reference)
             stderr_here, stderr_there = os.pipe2(os.O_CLOEXEC)
@@ -126,6 +132,7 @@ class Machine(Machinery):
                 qmp=qmp_there.fileno(),
                 agent=listener.fileno(),
                 console=console_there.fileno(),
+                wire=-1 if wire is None else wire.fileno(),
             )
             try:
                 self._process = spawn(
@@ -137,8 +144,9 @@ class Machine(Machinery):
                 )
             finally:
                 os.close(stderr_there)
-                for theirs in (qmp_there, console_there, listener):
-                    theirs.close()
+                for theirs in (qmp_there, console_there, listener, wire):
+                    if theirs is not None:
+                        theirs.close()
             self._state = "paused"
             self._qmp = Qmp(qmp_here, self._on_event)
             self._watcher = Watcher(
@@ -189,6 +197,13 @@ class Machine(Machinery):
         ours, theirs = socket.socketpair()
         self._files.enter_context(ours)
         return ours, theirs
+
+    def _take_wire(self) -> socket.socket:
+        """Return the wire that was plugged in, or one at whose other end nobody listens."""
+        if self._wire is None:
+            return self._pair()[1]
+        wire, self._wire = self._wire, None
+        return wire
 
     def stop(self) -> None:
         with self._lock:
@@ -307,6 +322,8 @@ class Machine(Machinery):
         """Run "migrate" or "migrate-incoming" to its end; memory itself stays where it is."""
         wanted = [{"capability": key, "state": True} for key in ("events", "x-ignore-shared")]
         self.qmp("migrate-set-capabilities", capabilities=wanted)
+        # a guest that is restored has not moved: nobody has to be told where its card is now
+        self.qmp("migrate-set-parameters", announce_rounds=0)
         self._migration.clear()
         self._migrated.clear()
         self.qmp(name, uri=uri)

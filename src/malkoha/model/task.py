@@ -101,6 +101,19 @@ class Files(msgspec.Struct, kw_only=True):
     """Bytes of one file that are taken at most."""
 
 
+class NetworkRun(msgspec.Struct, kw_only=True):
+    """What network a run had in the end."""
+
+    mode: str = "none"
+    """The mode that it really was; it differs from the one asked for where this host could not make that."""
+    way: str = ""
+    """How it was made."""
+    frames: int = 0
+    sessions: int = 0
+    """Conversations that the simulated internet held, DNS queries left out."""
+    remarks: list[str] = []
+
+
 class Run(msgspec.Struct, kw_only=True):
     """Facts about one run in a machine: written as run.json when the run ends, read by processing."""
 
@@ -125,3 +138,4 @@ class Run(msgspec.Struct, kw_only=True):
     unexercised: list[str] = []
     """To whom the sample left work that nobody had begun when the run ended (trace/ring.py, WAYS)."""
     errors: list[str] = []
+    network: NetworkRun = msgspec.field(default_factory=NetworkRun)

@@ -24,6 +24,17 @@ def test_the_guest_is_closed_in() -> None:
     assert not {"-netdev", "-net", "-monitor", "-vnc", "-usb", "-fsdev", "-virtfs"} & set(words)
 
 
+def test_a_network_card_has_nothing_but_an_inherited_wire() -> None:
+    words = command(replace(SPEC, nic=True), "qemu", replace(FDS, wire=15))
+    assert values(words, "-netdev") == ["socket,id=wire,fd=15"]
+    (card,) = [device for device in values(words, "-device") if "netdev=wire" in device]
+    assert card.startswith("virtio-net-pci,")
+    assert "52:54:00" not in card
+    assert "-nic" not in words
+    assert 15 in replace(FDS, wire=15).all()
+    assert -1 not in FDS.all()
+
+
 def test_memory_and_overlay_are_inherited_files() -> None:
     words = command(SPEC, "qemu", FDS)
     memory = json.loads(values(words, "-object")[0])

