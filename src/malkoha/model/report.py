@@ -262,6 +262,11 @@ class Behavior(msgspec.Struct, kw_only=True):
     generic: list[Generic] = []
     processtree: list[TreeNode] = []
     summary: dict[str, list[Any]] = {}
+    """Category -> texts, pairs or named facts; docs/report.md lists the categories."""
+    noise: dict[str, list[Any]] = {}
+    """What every program's loader, shell and interpreter reads: left out of the summary, by category."""
+    omitted: dict[str, int] = {}
+    """Category of the summary -> how many different entries did not fit."""
     apistats: dict[str, dict[str, int]] = {}
     """pid -> name of the call -> how often; processes that shared a pid are added up."""
     processes: list[ProcessInfo] = []

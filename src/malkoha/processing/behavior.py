@@ -24,6 +24,11 @@ CALLS_TOTAL = 50_000
 CALLS_BYTES = 30_000_000
 """Bounds on the calls in a report, which keep it under 50 MB; events.parquet has them all."""
 PROCESSES = 5_000
+STATISTICS = 20_000
+"""Process ids with counts of their calls."""
+TEXTS_BYTES = 6_000_000
+"""Room for command lines and the like of all processes together; what comes after is cut short."""
+TEXT, SHORT = 4_096, 128
 TREE_DEPTH = 200
 
 _CATEGORIES = {
@@ -125,23 +130,27 @@ def behavior(trace: Trace) -> Found:
     processes = [process for process in trace.processes if not process.launcher]
     shown = processes[:PROCESSES]
     summary = Summary(trace.processes, recorded=trace.stats.recorded)
-    for row in trace.rows(APIS, ("syscall", "fork", "exec")):
+    for row in trace.rows(APIS, ("syscall", "fork", "exec", "exit")):
         summary.feed(row)
     calls = _calls(trace, shown)
     statistics: dict[str, dict[str, int]] = {}
     counted = trace.apistats()
     for process in processes:
-        mine = statistics.setdefault(str(process.pid), {})
+        mine = statistics.setdefault(str(process.pid), {}) if len(statistics) < STATISTICS else {}
         for key in (process.key, *process.merged):
+            summary.hammered(key, counted.get(key, {}))
             for api, number in counted.get(key, {}).items():
                 mine[api] = mine.get(api, 0) + number
     ordered = sorted(shown, key=lambda process: (process.first_seen_ns, process.key))
+    texts = _Texts()
     section = Behavior(
         generic=[_generic(process, summary) for process in ordered],
-        processtree=_tree(ordered),
+        processtree=_tree(ordered, texts),
         summary=summary.total(),
+        noise=summary.noise(),
+        omitted=summary.omitted,
         apistats=statistics,
-        processes=[_process(process, calls.get(process.key, [])) for process in ordered],
+        processes=[_process(process, calls.get(process.key, []), texts) for process in ordered],
     )
     omitted = {
         "processes": len(processes) - len(shown),
@@ -149,9 +158,29 @@ def behavior(trace: Trace) -> Found:
         "launcher_calls": sum(
             process.calls if process.launcher else process.setup_calls for process in trace.processes
         ),
-        "summary_entries": summary.omitted,
+        "summary_entries": sum(summary.omitted.values()),
+        "texts": texts.cut,
+        "images": sum(process.images_total for process in shown) - sum(len(one.images) for one in section.processes),
     }
     return Found(section, {name: number for name, number in omitted.items() if number})
+
+
+class _Texts:
+    """Cuts texts of processes so that all together stay small."""
+
+    def __init__(self) -> None:
+        self.left = TEXTS_BYTES
+        self.cut = 0
+        """How many were cut."""
+
+    def fit(self, text: str) -> str:
+        """Give a text as long as there is room for it."""
+        limit = TEXT if self.left > 0 else SHORT
+        if len(text) > limit:
+            self.cut += 1
+            text = text[:limit]
+        self.left -= len(text) + 8
+        return text
 
 
 def _calls(trace: Trace, processes: list[Process]) -> dict[int, list[Call]]:
@@ -177,22 +206,28 @@ def _calls(trace: Trace, processes: list[Process]) -> dict[int, list[Call]]:
     return found
 
 
-def _process(process: Process, calls: list[Call]) -> ProcessInfo:
+def _process(process: Process, calls: list[Call], texts: _Texts) -> ProcessInfo:
+    images = process.images if texts.left > 0 else process.images[:1]
     return ProcessInfo(
         pid=process.pid,
         ppid=process.ppid,
         process_name=process.name,
-        command_line=process.command_line,
+        command_line=texts.fit(process.command_line),
         first_seen=process.first_seen_ns / 1e9,
         calls=calls,
         key=process.key,
         parent=process.parent,
-        exe=process.exe,
+        exe=texts.fit(process.exe),
         tids=process.tids,
         threads=process.threads,
         images=[
-            ImageInfo(time=image.time_ns / 1e9, path=image.path, command_line=" ".join(image.argv), cwd=image.cwd)
-            for image in process.images
+            ImageInfo(
+                time=image.time_ns / 1e9,
+                path=texts.fit(image.path),
+                command_line=texts.fit(" ".join(image.argv)),
+                cwd=texts.fit(image.cwd),
+            )
+            for image in images
         ],
         names=[comm.comm for comm in process.comms],
         ended=None if process.ended_ns is None else process.ended_ns / 1e9,
@@ -215,7 +250,7 @@ def _generic(process: Process, summary: Summary) -> Generic:
     )
 
 
-def _tree(processes: list[Process]) -> list[TreeNode]:
+def _tree(processes: list[Process], texts: _Texts) -> list[TreeNode]:
     """Nest the processes; children of one that is not shown, or nested too deep, stand at the root."""
     roots: list[TreeNode] = []
     nodes: dict[int, TreeNode] = {}
@@ -226,7 +261,7 @@ def _tree(processes: list[Process]) -> list[TreeNode]:
             pid=process.pid,
             ppid=process.ppid,
             process_name=process.name,
-            command_line=process.command_line,
+            command_line=texts.fit(process.command_line),
             first_seen=process.first_seen_ns / 1e9,
             children=[],
             key=process.key,

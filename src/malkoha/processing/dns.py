@@ -24,3 +24,29 @@ def question(payload: str) -> str | None:
             if labels and sum(map(len, labels)) < 254:
                 return ".".join(labels)
     return None
+
+
+def answers(payload: str) -> list[tuple[str, str]]:
+    """Give (IPv4 address, name asked for) of an answer; empty when bytes cannot be told from the trace's text."""
+    name = question_of_answer(payload)
+    if name is None:
+        return []
+    found = []
+    for record in _ADDRESS.finditer(payload[:1024]):
+        numbers = [ord(character) for character in record[1]]
+        if len(numbers) == 4 and all(number < 256 for number in numbers):
+            found.append((".".join(map(str, numbers)), name))
+    return found
+
+
+def question_of_answer(payload: str) -> str | None:
+    """Give the name that an answer repeats."""
+    found = _ANSWERED.search(payload[:1024])
+    return question("\x00\x01" + "\x00" * 6 + found[1] + "\x00\x00") if found else None
+
+
+_ANSWERED = re.compile(
+    "^..[\x80-\uffff][^\x00]?.?\x00\x01\x00.\x00.\x00.((?:[\x01-\x3f][^\x00]*?)+)\x00\x00", re.DOTALL
+)
+_ADDRESS = re.compile("\x00\x01\x00\x01....\x00\x04(.{4})", re.DOTALL)
+"""Type A, class IN, time to live, length 4, address (RFC 1035, section 4.1.3)."""

@@ -1,7 +1,7 @@
-"""What every ordinary program does at its start, by rule: the dynamic loader's, the locale's and the terminal's files.
+"""What every ordinary program does at its start, by rule: the files of the loader, locale, terminal and interpreter.
 
-The summary leaves these out, since they tell nothing of a sample. Only reading is noise: to write to one of these
-files is not ordinary.
+The summary leaves these out, since they tell nothing of a sample, and keeps them apart for who asks. Only reading is
+noise: to write to one of these files is not ordinary.
 """
 
 from __future__ import annotations
@@ -19,11 +19,30 @@ _NOISE = re.compile(
     r"|/usr/share/(?:locale|locale-langpack|zoneinfo|terminfo)(?:/.*)?"
     r"|(?:/usr)?/lib/terminfo/.*|/etc/terminfo/.*"
     r"|(?:/usr)?/lib/[^/]+/gconv/.*"
-    r"|/etc/locale\.alias|/etc/localtime"
+    r"|(?:/usr)?/lib(?:32|64|x32)?/(?:[^/]+-linux-gnu[^/]*/)?(?:glibc-hwcaps|tls|haswell|x86_64)(?:/.*)?"
+    r"|/etc/locale\.alias|/etc/localtime|/etc/timezone|/etc/inputrc|/etc/ssl/openssl\.cnf|/usr/lib/ssl/openssl\.cnf"
+    r"|/etc/(?:nsswitch|gai|host)\.conf"
     r"|/proc/(?:self|[0-9]+)/(?:maps|auxv|stat)|/proc/filesystems|/proc/sys/(?:kernel/ngroups_max|vm/overcommit_memory)"
-    r"|/sys/devices/system/cpu(?:/.*)?"
+    r"|/sys/devices/system/cpu(?:/.*)?|/sys/fs/selinux(?:/.*)?|/selinux|/etc/selinux/config"
+    r"|/sys/kernel/mm/transparent_hugepage/.*|/sys/kernel/mm/hugepages(?:/.*)?"
 )
-
+_INTERPRETERS = (
+    (
+        re.compile(r"python[0-9.]*"),
+        re.compile(r"/usr/(?:local/)?lib/python[0-9.]*(?:/.*)?|.*/pyvenv\.cfg|.*/__pycache__/.*"),
+    ),
+    (
+        re.compile(r"perl[0-9.]*"),
+        re.compile(r"(?:/usr|/etc)(?:/local)?/(?:share|lib)?/?(?:[^/]+-linux-gnu/)?perl[0-9]*(?:-base)?(?:/.*)?"),
+    ),
+    (re.compile(r"ruby[0-9.]*"), re.compile(r"/usr/lib/ruby(?:/.*)?|/var/lib/gems(?:/.*)?")),
+    (re.compile(r"node(?:js)?"), re.compile(r"/usr/(?:share|lib)/node(?:js|_modules)(?:/.*)?")),
+    (re.compile(r"php[0-9.]*"), re.compile(r"/etc/php(?:/.*)?|/usr/lib/php(?:/.*)?")),
+)
+"""Program -> the folders of its own library."""
+_SHELL = re.compile(r"(?:ba|da|z|k|a)?sh|busybox")
+_SEARCHED = re.compile(r"(?:/usr(?:/local)?)?/(?:s?bin|games)(?:/[^/]+)?")
+"""Folders in which a shell looks for the programs that it is told to start."""
 
 _DEVICE = re.compile(r"/dev/(?:null|tty|zero|urandom|random|full|pts/[0-9]+|std(?:in|out|err))")
 
@@ -33,9 +52,14 @@ def is_library(path: str) -> bool:
     return LIBRARY.fullmatch(path) is not None
 
 
-def is_noise(path: str) -> bool:
-    """Tell a file whose reading says nothing of a program; relative paths and pipes never are."""
-    return is_library(path) or is_device(path) or _NOISE.fullmatch(path) is not None
+def is_noise(path: str, exe: str = "") -> bool:
+    """Tell a file whose reading says nothing of the program ``exe``; relative paths and pipes never are."""
+    if is_library(path) or is_device(path) or _NOISE.fullmatch(path) is not None:
+        return True
+    name = exe.rsplit("/", 1)[-1]
+    if _SHELL.fullmatch(name):
+        return _SEARCHED.fullmatch(path) is not None
+    return any(program.fullmatch(name) and own.fullmatch(path) for program, own in _INTERPRETERS)
 
 
 def is_device(path: str) -> bool:

@@ -161,6 +161,8 @@ _OMITTED = {
     "processes": ("process is", "processes are", "not in the report"),
     "calls": ("call is", "calls are", "not in the report, only in events.parquet"),
     "summary_entries": ("entry of the summary", "entries of the summary", "did not fit"),
+    "texts": ("text of a process", "texts of processes", "cut short"),
+    "images": ("program that a process ran", "programs that processes ran", "not listed"),
 }
 
 
