@@ -263,10 +263,6 @@ class Behavior(msgspec.Struct, kw_only=True):
     processtree: list[TreeNode] = []
     summary: dict[str, list[Any]] = {}
     """Category -> texts, pairs or named facts; docs/report.md lists the categories."""
-    noise: dict[str, list[Any]] = {}
-    """What every program's loader, shell and interpreter reads: left out of the summary, by category."""
-    omitted: dict[str, int] = {}
-    """Category of the summary -> how many different entries did not fit."""
     apistats: dict[str, dict[str, int]] = {}
     """pid -> name of the call -> how often; processes that shared a pid are added up."""
     processes: list[ProcessInfo] = []
@@ -388,6 +384,10 @@ class Own(msgspec.Struct, kw_only=True):
     calls_total: int = 0
     omitted: dict[str, int] = {}
     """What was left out to keep the report small -> how much of it."""
+    summary_omitted: dict[str, int] = {}
+    """Category of the summary -> how many different entries did not fit."""
+    noise: dict[str, list[Any]] = {}
+    """What every program's loader, shell and interpreter reads: left out of the summary, by category."""
     errors: list[str] = []
 
 

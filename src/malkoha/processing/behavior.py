@@ -113,6 +113,8 @@ class Found(msgspec.Struct):
 
     section: Behavior
     omitted: dict[str, int]
+    summary_omitted: dict[str, int] = {}
+    noise: dict[str, list[Any]] = {}
 
 
 class BehaviorModule(Processing):
@@ -147,8 +149,6 @@ def behavior(trace: Trace) -> Found:
         generic=[_generic(process, summary) for process in ordered],
         processtree=_tree(ordered, texts),
         summary=summary.total(),
-        noise=summary.noise(),
-        omitted=summary.omitted,
         apistats=statistics,
         processes=[_process(process, calls.get(process.key, []), texts) for process in ordered],
     )
@@ -162,7 +162,9 @@ def behavior(trace: Trace) -> Found:
         "texts": texts.cut,
         "images": sum(process.images_total for process in shown) - sum(len(one.images) for one in section.processes),
     }
-    return Found(section, {name: number for name, number in omitted.items() if number})
+    return Found(
+        section, {name: number for name, number in omitted.items() if number}, summary.omitted, summary.noise()
+    )
 
 
 class _Texts:

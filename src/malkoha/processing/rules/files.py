@@ -138,15 +138,18 @@ def _times(view: View, event: Event) -> None:
     path = view.path(event, position) or (view.target(event) if position else None)
     times = argument(event, position + 1)
     if path and succeeded(event):
-        told = times.get("mtime_sec") or times.get("b") if isinstance(times, dict) else None
-        view.note("timestamps", path=path, modified=str(told if told is not None else "now"))
+        told = times[-1] if isinstance(times, list) and times else None
+        view.note(
+            "timestamps", path=path, modified=str(told.get("tv_sec") if isinstance(told, dict) else told or "now")
+        )
 
 
 def _flags(view: View, event: Event) -> None:
     if str(argument(event, 1)) in ("FS_IOC_SETFLAGS", "FS_IOC32_SETFLAGS") and succeeded(event):
         path = view.target(event)
+        flags = argument(event, 2)
         if path:
-            view.note("attributes", path=path, what="flags", name="chattr")
+            view.note("attributes", path=path, what="flags", name="|".join(flags) if isinstance(flags, list) else flags)
 
 
 def _enumerate(view: View, event: Event) -> None:

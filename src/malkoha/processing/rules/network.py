@@ -11,8 +11,15 @@ from malkoha.trace.descriptors import Descriptor, argument, endpoint
 
 _INET = ("AF_INET", "AF_INET6")
 _ODD_FAMILIES = frozenset({"AF_PACKET", "AF_ALG", "AF_VSOCK", "AF_XDP", "AF_BLUETOOTH", "AF_CAN", "AF_TIPC", "AF_KEY"})
-_FILTERS = {"26": "filter attached", "50": "BPF program attached", "27": "filter detached"}
-_PACKET = {"1": "membership (promiscuous mode)", "5": "receive ring", "13": "transmit ring", "18": "fanout"}
+_OPTIONS = {
+    ("SOL_SOCKET", "SO_ATTACH_FILTER"): "filter attached",
+    ("SOL_SOCKET", "SO_ATTACH_BPF"): "BPF program attached",
+    ("SOL_SOCKET", "SO_DETACH_FILTER"): "filter detached",
+    ("SOL_PACKET", "PACKET_ADD_MEMBERSHIP"): "membership (promiscuous mode)",
+    ("SOL_PACKET", "PACKET_RX_RING"): "receive ring",
+    ("SOL_PACKET", "PACKET_TX_RING"): "transmit ring",
+    ("SOL_PACKET", "PACKET_FANOUT"): "fanout",
+}
 
 
 def _socket(view: View, event: Event) -> None:
@@ -22,12 +29,11 @@ def _socket(view: View, event: Event) -> None:
 
 
 def _option(view: View, event: Event) -> None:
-    level, option = str(argument(event, 1)), str(argument(event, 2))
-    names = _FILTERS if level == "SOL_SOCKET" else _PACKET if level == "SOL_PACKET" else {}
+    what = _OPTIONS.get((str(argument(event, 1)), str(argument(event, 2))))
     item = view.descriptor(event)
-    if option in names and succeeded(event):
+    if what and succeeded(event):
         family, kind = (item.family, item.flags.split("|")[0]) if item else ("", "")
-        view.note("raw_sockets", family=family, type=kind, protocol="", what=names[option])
+        view.note("raw_sockets", family=family, type=kind, protocol="", what=what)
 
 
 def _connect(view: View, event: Event) -> None:

@@ -8,50 +8,6 @@ from malkoha.model.event import Event
 from malkoha.processing.rules.base import Rule, View, succeeded
 from malkoha.trace.descriptors import argument, number
 
-_CAPABILITIES = (
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-)
-"""In the order of their bits, include/uapi/linux/capability.h."""
 _PRCTL = frozenset({"PR_CAPBSET_DROP", "PR_CAP_AMBIENT", "PR_SET_KEEPCAPS", "PR_SET_SECUREBITS", "PR_SET_NO_NEW_PRIVS"})
 _HIDES = frozenset({"PR_SET_NAME", "PR_SET_DUMPABLE", "PR_SET_MM", "PR_SET_PDEATHSIG", "PR_SET_CHILD_SUBREAPER"})
 _NAMESPACE = re.compile(r"CLONE_NEW\w+")
@@ -150,20 +106,8 @@ def _identity(view: View, event: Event) -> None:
 
 def _capset(view: View, event: Event) -> None:
     value = argument(event, 1)
-    mask = 0
-    if isinstance(value, dict):
-        low, high = (str(value.get(name, "0")) for name in ("effective_0", "effective_1"))
-        mask = _hex(low) | _hex(high) << 32
-    names = [f"CAP_{name}" for bit, name in enumerate(_CAPABILITIES) if mask >> bit & 1]
-    told = "all" if len(names) == len(_CAPABILITIES) else " ".join(names) or "none"
-    view.note("capabilities", what="effective set", path=told)
-
-
-def _hex(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        return 0
+    told = str(value.get("effective", "")) if isinstance(value, dict) else str(value)
+    view.note("capabilities", what="effective set", path="none" if told == "0" else told)
 
 
 def _prctl(view: View, event: Event) -> None:
@@ -171,9 +115,7 @@ def _prctl(view: View, event: Event) -> None:
     if not succeeded(event):
         return
     if option in _PRCTL:
-        bit = _hex(value)
-        name = f"CAP_{_CAPABILITIES[bit]}" if option == "PR_CAPBSET_DROP" and bit < len(_CAPABILITIES) else value
-        view.note("capabilities", what=option, path=name)
+        view.note("capabilities", what=option, path=value)
     elif option in _HIDES:
         view.note("process_settings", what=option, value="" if option == "PR_SET_NAME" else value)
     elif option == "PR_SET_SECCOMP":
