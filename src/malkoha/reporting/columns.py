@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from malkoha.reporting.phrases import phrase
 from malkoha.reporting.wording import argument_kinds, cause_text, exit_text, items, mapping, number
 
 TEXT = 4096
@@ -102,7 +103,7 @@ class Processes:
                 ],
                 "names": cut(list(dict.fromkeys(map(str, items(process.get("names")))))[:32], 64),
                 "touched": {
-                    str(name): cut([_entry(entry) for entry in items(entries)], 1024)
+                    str(name): cut([phrase(str(name), entry) for entry in items(entries)], 1024)
                     for name, entries in self._touched.get(id(process), {}).items()
                 },
                 "evidence": {str(cid): found for cid, found in self._evidence_of(process).items()},
@@ -183,10 +184,6 @@ def _evidence(signatures: list[Any]) -> dict[tuple[str, Any], dict[int, list[int
                 if position not in numbers:
                     numbers.append(position)
     return found
-
-
-def _entry(value: Any) -> str:
-    return " → ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _thinned(times: list[int]) -> list[int]:

@@ -73,6 +73,7 @@ def _title(match: Mapping[str, Any]) -> str:
 def _lists(model: Mapping[str, Any]) -> dict[str, str]:
     """Pack what lists hold beyond what the page shows at once."""
     groups = [entry for group in model["touched"] for entry in group["lists"]] + model["elf"].get("lists", [])
+    groups += model["noise"].get("lists", [])
     packed = {f"list-{number}": columns.pack(entry["rest"]) for number, entry in enumerate(groups) if entry["rest"]}
     for number, entry in enumerate(groups):
         entry["block"] = f"list-{number}" if entry["rest"] else ""

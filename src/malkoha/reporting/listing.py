@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from malkoha.reporting.phrases import phrase
 from malkoha.reporting.wording import items, mapping, number, shorten, size
 
 TEXT = 1024
@@ -19,6 +20,16 @@ REST = 5_000
 OUTPUT = 64 << 10
 
 GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "Persistence and hiding",
+        (
+            ("persistence", "makes something run again"),
+            ("fileless", "run without a file"),
+            ("self_deletion", "deleted itself"),
+            ("claimed_names", "false names"),
+            ("environment", "environment"),
+        ),
+    ),
     (
         "Files",
         (
@@ -34,6 +45,13 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("directory_created", "folders made"),
             ("directory_removed", "folders removed"),
             ("directory_enumerated", "folders listed"),
+            ("file_traffic", "bytes of files"),
+            ("links", "links made"),
+            ("permissions", "modes set"),
+            ("ownership", "owners set"),
+            ("attributes", "attributes set"),
+            ("timestamps", "times set"),
+            ("watches", "watched"),
             ("dll_loaded", "libraries loaded"),
         ),
     ),
@@ -41,18 +59,59 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Network",
         (
+            ("connections", "connections"),
             ("connects_ip", "addresses connected to"),
             ("connects_host", "hosts connected to"),
             ("resolves_host", "names resolved"),
             ("fetches_url", "URLs fetched"),
             ("downloads_file", "files downloaded"),
+            ("listens", "listens on"),
+            ("accepts", "connections accepted"),
+            ("raw_sockets", "raw sockets"),
+            ("unix_sockets", "UNIX sockets"),
+            ("conversations", "who talked to whom"),
+        ),
+    ),
+    (
+        "Rights and accounts",
+        (
+            ("users_groups", "users and groups"),
+            ("identity", "user and group ids"),
+            ("capabilities", "capabilities"),
+            ("process_settings", "settings of its own"),
+        ),
+    ),
+    (
+        "System",
+        (
+            ("kernel_modules", "kernel modules"),
+            ("bpf", "BPF"),
+            ("mounts", "mounts and roots"),
+            ("namespaces", "namespaces"),
+            ("machine", "settings of the machine"),
+            ("ptrace", "other processes' memory"),
+            ("signals", "signals to others"),
+        ),
+    ),
+    (
+        "Memory and time",
+        (
+            ("memory_executable", "memory made executable"),
+            ("timing", "sleeps and timers"),
+            ("hammering", "calls without end"),
+            ("asynchronous", "calls not seen one by one"),
         ),
     ),
 )
 
 
-def touched(summary: Mapping[str, Any], network: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Name what was touched by group; what a key holds that is not known here is shown under its own name."""
+def touched(
+    summary: Mapping[str, Any], network: Mapping[str, Any], missed: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Name what was touched by group; what a key holds that is not known here is shown under its own name.
+
+    ``missed`` tells how many entries of a key did not fit into the report.
+    """
     used = {str(path) for key in ("file_read", "file_written", "file_created") for path in items(summary.get(key))}
     opened = [path for path in items(summary.get("file_opened")) if str(path) not in used]
     summary = {**summary, "file_opened": opened}
@@ -60,7 +119,7 @@ def touched(summary: Mapping[str, Any], network: Mapping[str, Any]) -> list[dict
     rest = tuple((str(key), str(key).replace("_", " ")) for key in summary if key not in known)
     result = []
     for title, keys in (*GROUPS, ("Other", rest)):
-        lists = [_listed(label, key, items(summary.get(key))) for key, label in keys if items(summary.get(key))]
+        lists = [_listed(label, key, items(summary.get(key)), missed) for key, label in keys if items(summary.get(key))]
         if title == "Network":
             lists += [
                 _listed(f"{name.replace('_', ' ')} on the wire", f"network_{name}", items(network.get(name)))
@@ -72,17 +131,28 @@ def touched(summary: Mapping[str, Any], network: Mapping[str, Any]) -> list[dict
     return result
 
 
-def _listed(label: str, key: str, values: list[Any]) -> dict[str, Any]:
-    texts = [shorten(_text(value), TEXT) for value in values[:REST]]
-    return {"label": label, "key": key, "head": texts[:HEAD], "rest": texts[HEAD:], "total": len(values)}
+def _listed(label: str, key: str, values: list[Any], missed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    texts = [shorten(phrase(key, value), TEXT) for value in values[:REST]]
+    more = missed.get(key, 0) if missed else 0
+    return {
+        "label": label,
+        "key": key,
+        "head": texts[:HEAD],
+        "rest": texts[HEAD:],
+        "total": len(values) + int(number(more)),
+        "missed": int(number(more)),
+    }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return " → ".join(map(str, value))
-    if isinstance(value, Mapping):
-        return "  ".join(f"{key} {item}" for key, item in value.items())
-    return str(value)
+def noise(left_out: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what was left out as ordinary noise, in the words of the lists; empty when nothing was."""
+    labels = dict(pair for _, keys in GROUPS for pair in keys)
+    lists = [
+        _listed(labels.get(str(key), str(key)), f"noise_{key}", items(values))
+        for key, values in left_out.items()
+        if items(values)
+    ]
+    return {"lists": lists, "total": sum(entry["total"] for entry in lists)} if lists else {}
 
 
 def output(streams: Mapping[str, Any]) -> list[dict[str, Any]]:

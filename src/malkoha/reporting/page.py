@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from malkoha.reporting import files, listing, wording
+from malkoha.reporting import files, listing, overview, wording
 from malkoha.reporting.listing import TEXT
 from malkoha.reporting.wording import count, duration, items, mapping, number, shorten, size
 
@@ -34,6 +34,7 @@ def page(report: Mapping[str, Any]) -> dict[str, Any]:
     target = mapping(report.get("target"))
     file = mapping(target.get("file"))
     summary = mapping(mapping(report.get("behavior")).get("summary"))
+    own = mapping(report.get("malkoha"))
     return {
         "name": shorten(str(file.get("name") or target.get("url") or "analysis"), TEXT),
         "id": int(number(mapping(report.get("info")).get("id"))),
@@ -42,7 +43,9 @@ def page(report: Mapping[str, Any]) -> dict[str, Any]:
         "tiles": _tiles(report),
         "gaps": wording.gaps(report)[:200],
         "signatures": _signatures(items(report.get("signatures"))),
-        "touched": listing.touched(summary, mapping(report.get("network"))),
+        "overview": overview.overview(report),
+        "touched": listing.touched(summary, mapping(report.get("network")), mapping(own.get("summary_omitted"))),
+        "noise": listing.noise(mapping(own.get("noise"))),
         "output": listing.output(mapping(mapping(report.get("malkoha")).get("output"))),
         "elf": listing.elf(mapping(mapping(report.get("static")).get("elf"))),
         "strings": [shorten(str(text), TEXT) for text in items(report.get("strings"))[:10_000]],

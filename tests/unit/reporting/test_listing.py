@@ -43,3 +43,11 @@ def test_elf_facts_are_kept_even_when_parts_could_not_be_read() -> None:
     assert told["errors"] == ["imports: x"]
     assert told["lists"] == told["sections"] == []
     assert listing.elf({}) == {}
+
+
+def test_what_did_not_fit_is_counted_and_noise_stands_apart() -> None:
+    groups = listing.touched({"file_read": ["/a"]}, {}, {"file_read": 7})
+    assert (groups[0]["lists"][0]["total"], groups[0]["lists"][0]["missed"]) == (8, 7)
+    noise = listing.noise({"file_opened": ["/etc/ld.so.cache"], "file_read": []})
+    assert (noise["total"], noise["lists"][0]["label"]) == (1, "opened only")
+    assert listing.noise({}) == {}

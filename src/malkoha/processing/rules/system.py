@@ -114,7 +114,7 @@ def _prctl(view: View, event: Event) -> None:
     option, value = str(argument(event, 0)), str(argument(event, 1))
     if not succeeded(event):
         return
-    if option in _PRCTL:
+    if option in _PRCTL and "IS_SET" not in value:
         view.note("capabilities", what=option, path=value)
     elif option in _HIDES:
         view.note("process_settings", what=option, value="" if option == "PR_SET_NAME" else value)
