@@ -2,6 +2,7 @@
 # make unit   the tests that need no guest
 # make check  linters, types, layers, dependencies
 # make bench  figures into bench/results.json
+# make eval   says what of the expected behaviour of known programs was found in their reports
 # make docs   writes the generated parts of docs/
 # make screenshots REPORT=.../report.json  makes the pictures in docs/img
 # make image  builds the default guest image
@@ -9,7 +10,7 @@
 # make clean  removes caches and the environment (guest images stay: ./malkoha image remove)
 # Each target installs what is missing first.
 
-.PHONY: help setup test unit check format bench docs screenshots image lock clean
+.PHONY: help setup test unit check format bench eval docs screenshots image lock clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -29,7 +30,7 @@ unit: setup
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src/malkoha tests $(wildcard bench/*.py)
+	$(BIN)/mypy src/malkoha tests $(wildcard bench/*.py evaluation/*.py)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/deptry .
 
@@ -39,6 +40,10 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
+
+eval: setup
+	$(BIN)/python -m evaluation.programs run $(ARGS)
+	$(BIN)/python -m evaluation.programs check
 
 docs: setup
 	$(BIN)/python -c 'from malkoha.config import markdown; print(markdown(), end="")' >docs/settings.md

@@ -7,6 +7,10 @@ noise: to write to one of these files is not ordinary.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+_remember = lru_cache(4096)
+"""A trace names the same few paths over and over."""
 
 LIBRARY = re.compile(
     r"(?:/usr)?/lib(?:32|64|x32)?/(?:[^/]+-linux-gnu[^/]*/)?(?:tls/|[a-z0-9_-]+/){0,3}[^/]+\.so(?:\.[0-9.]+)?"
@@ -47,11 +51,13 @@ _SEARCHED = re.compile(r"(?:/usr(?:/local)?)?/(?:s?bin|games)(?:/[^/]+)?")
 _DEVICE = re.compile(r"/dev/(?:null|tty|zero|urandom|random|full|pts/[0-9]+|std(?:in|out|err))")
 
 
+@_remember
 def is_library(path: str) -> bool:
     """Tell a shared object of the distribution."""
     return LIBRARY.fullmatch(path) is not None
 
 
+@_remember
 def is_noise(path: str, exe: str = "") -> bool:
     """Tell a file whose reading says nothing of the program ``exe``; relative paths and pipes never are."""
     if is_library(path) or is_device(path) or _NOISE.fullmatch(path) is not None:
@@ -62,6 +68,7 @@ def is_noise(path: str, exe: str = "") -> bool:
     return any(program.fullmatch(name) and own.fullmatch(path) for program, own in _INTERPRETERS)
 
 
+@_remember
 def is_device(path: str) -> bool:
     """Tell a device whose use says nothing, in whatever way it is used."""
     return _DEVICE.fullmatch(path) is not None

@@ -38,6 +38,8 @@ def argument(event: Event, position: int) -> Any:
 
 def number(value: Any) -> int | None:
     """Read a descriptor or another small number from its text; None when it is none."""
+    if value.__class__ is str and value.isdecimal() and len(value) <= 10:
+        return int(value)
     if isinstance(value, int):
         return int(value)
     found = _INTEGER.match(value) if isinstance(value, str) else None

@@ -39,8 +39,7 @@ class Bag:
         found = entries.get(identity)
         if found is not None:
             return found
-        cost = len(str(identity)) + 40
-        if len(entries) >= self.limit or self._room[0] < cost:
+        if len(entries) >= self.limit or self._room[0] < (cost := len(str(identity)) + 40):
             missed = self._missed.setdefault(category, set())
             if len(missed) < OMITTED:
                 missed.add(hash(identity))

@@ -6,6 +6,7 @@ Sources: the man pages of the programs that read these files; ATT&CK tactic TA00
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from malkoha.processing.rules.base import View
 
@@ -60,6 +61,7 @@ _ACCOUNTS = re.compile(r"/etc/(?:passwd|shadow|group|gshadow|subuid|subgid|sudoe
 _LOCKS = re.compile(r".*(?:\.lock|\.[0-9]+|~|\.swp|\.dpkg-(?:new|tmp|old))")
 
 
+@lru_cache(4096)
 def mechanism(path: str) -> tuple[str, str] | None:
     """Name the mechanism that a file belongs to, and when it makes something run; None for others."""
     if _LOCKS.fullmatch(path) or path.startswith(("/tmp/", "/dev/")):  # noqa: S108 - a path of the guest
