@@ -219,7 +219,7 @@ static void call_enter(struct pt_regs *regs, long nr)
 	set_bit(current->pid, inside_call);
 	read_call(&call, regs, nr);
 	record_enter(regs, &call, 0);
-	files_enter(regs, nr, call.compat);
+	files_enter(regs, nr);
 }
 
 /* A new task returns from the fork that its creator made: no call of its own. */
@@ -264,6 +264,6 @@ static void call_exit(struct pt_regs *regs, long ret)
 		blob_identity(IDENTITY_ARGUMENT, current);
 	clear_bit(current->pid, unread_memory);
 	rec_end();
-	files_exit(call.args, nr, ret, call.compat);
+	files_exit(regs, ret);
 	return_of_traced(nr, call.compat, call.args, ret);
 }

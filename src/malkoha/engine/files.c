@@ -410,6 +410,12 @@ static void take(struct tracked *t, u32 why, bool repeated, char *buffer, struct
 		t->flags |= RELEASE;
 }
 
+/* What was taken is not to be held longer than needed: a file system in use cannot be unmounted. */
+static void files_hurry(void)
+{
+	mod_delayed_work(system_wq, &files_work, 0);
+}
+
 static char *probe_buffer(void)
 {
 	return this_cpu_ptr(&scratches)->data;
@@ -432,12 +438,27 @@ static void files_sweep(u32 why, bool all)
 			take(t, why, false, probe_buffer(), NULL);
 	}
 	spin_unlock(&files_lock);
+	files_hurry();
+}
+
+/* With files_lock. The path is the caller's to put. */
+static bool tracked_release(struct tracked *t, struct path *path)
+{
+	if (t->busy || !(t->flags & RELEASE) || t->flags & (DIRTY | GAPS))
+		return false;
+	*path = t->path;
+	t->flags = 0;
+	list_del(&t->list);
+	files_control->held--;
+	return true;
 }
 
 static void file_close(unsigned int fd)
 {
 	struct file *file = fget(fd);
+	bool released = false, taken = false;
 	struct tracked *t;
+	struct path path;
 
 	if (!file)
 		return;
@@ -445,10 +466,18 @@ static void file_close(unsigned int fd)
 	if (file_kept(file) && file_count(file) <= 2) {
 		spin_lock(&files_lock);
 		t = tracked_find(file_inode(file), false);
-		if (t && t->flags & HELD && !t->busy)
+		if (t && t->flags & HELD && !t->busy) {
 			take(t, WHY_CLOSED, false, probe_buffer(), NULL);
+			/* The file has a reference of its own, so giving ours back does not sleep. */
+			released = path_equal(&t->path, &file->f_path) && tracked_release(t, &path);
+			taken = t->flags & (GAPS | RELEASE);
+		}
 		spin_unlock(&files_lock);
 	}
+	if (released)
+		path_put(&path);
+	else if (taken)
+		files_hurry();
 	fput(file);
 }
 
@@ -479,9 +508,9 @@ static u8 file_call_of(long nr, bool compat)
 }
 
 /* At the entry of a call of a traced task. */
-static void files_enter(struct pt_regs *regs, long nr, bool compat)
+static void files_enter(struct pt_regs *regs, long nr)
 {
-	u8 call = file_call_of(nr, compat);
+	u8 call = file_call_of(nr, syscall_get_arch(current) == AUDIT_ARCH_I386);
 	unsigned long args[6];
 
 	if ((call & 0xf0) == FILE_CLOSE) {
@@ -493,16 +522,19 @@ static void files_enter(struct pt_regs *regs, long nr, bool compat)
 }
 
 /* At its return. */
-static void files_exit(const unsigned long *args, long nr, long ret, bool compat)
+static void files_exit(struct pt_regs *regs, long ret)
 {
-	u8 call = file_call_of(nr, compat), kind = call & 0xf0;
+	u8 call = file_call_of(syscall_get_nr(current, regs), syscall_get_arch(current) == AUDIT_ARCH_I386);
+	u8 kind = call & 0xf0;
+	unsigned long args[6];
 	struct file *file;
 
 	if (IS_ERR_VALUE(ret) || (kind != FILE_WRITE && kind != FILE_OPEN && kind != FILE_MAP))
 		return;
+	syscall_get_arguments(current, regs, args);
 	if (kind == FILE_MAP && (args[3] & MAP_ANONYMOUS || (args[3] & MAP_TYPE) == MAP_PRIVATE))
 		return;
-	file = fget(kind == FILE_OPEN ? ret : args[call & 0xf]);
+	file = fget(kind == FILE_OPEN ? (u32)ret : (u32)args[call & 0xf]);
 	if (!file)
 		return;
 	if (file_kept(file)) {
@@ -547,14 +579,14 @@ static void files_list_tasks(void)
 	files_control->tasks = found;
 }
 
-/* With files_lock, which may be given up; only here are files let go, so the list stays whole for the caller. */
-static void files_attend(struct tracked *t, bool asked)
+/* With files_lock, which may be given up; tell whether the file was let go. */
+static bool files_attend(struct tracked *t, bool asked)
 {
 	bool idle = t->flags & DIRTY && ktime_get_mono_fast_ns() - t->touched_ns > FILES_IDLE_NS;
 	struct path path;
 
 	if (t->busy)
-		return;
+		return false;
 	if (t->flags & GAPS) {
 		take_sleeping(t, WHY_END, true);
 		t->flags &= ~GAPS;
@@ -563,29 +595,31 @@ static void files_attend(struct tracked *t, bool asked)
 		if (asked)
 			t->flags = (t->flags & ~MAPPED) | RELEASE;
 	}
-	if (!t->busy && t->flags & RELEASE && !(t->flags & DIRTY)) {
-		path = t->path;
-		t->flags = 0;
-		list_del(&t->list);
-		files_control->held--;
-		spin_unlock(&files_lock);
-		path_put(&path);
-		spin_lock(&files_lock);
-	}
+	if (!tracked_release(t, &path))
+		return false;
+	spin_unlock(&files_lock);
+	path_put(&path);
+	spin_lock(&files_lock);
+	return true;
 }
 
 /* Every 50 ms: what has to sleep, and what the host asks for. */
 static void files_work_run(struct work_struct *work)
 {
 	u64 wanted = READ_ONCE(files_control->wanted);
-	bool asked = wanted != files_control->answered;
-	struct tracked *t, *next;
+	bool asked = wanted != files_control->answered, all = true;
+	struct tracked *t;
+	u32 steps = 0;
 
 	spin_lock(&files_lock);
-	list_for_each_entry_safe(t, next, &files_held, list)
-		files_attend(t, asked);
+restart:
+	list_for_each_entry(t, &files_held, list)
+		if (files_attend(t, asked) && ++steps < 2 * TRACKED_SLOTS)
+			goto restart;
+	list_for_each_entry(t, &files_held, list)
+		all = all && !t->busy;
 	spin_unlock(&files_lock);
-	if (asked) {
+	if (asked && all) {
 		files_list_tasks();
 		smp_store_release(&files_control->answered, wanted);
 	}

@@ -23,8 +23,8 @@ from malkoha.trace.files import Extraction, Reading, Taken
 from malkoha.trace.store import Trace
 
 ENTRIES = 1_000
-FUZZY_TOTAL = 4 << 20
-"""Bytes of all files for which ssdeep is computed, the smallest first: it takes a second a megabyte."""
+FUZZY_TOTAL = 512 << 10
+"""Bytes of all files for which ssdeep is computed, the smallest first: it takes up to four seconds a megabyte."""
 MOVES = 40
 PREVIEWS = 300
 PREVIEW, HEX = 4096, 512

@@ -235,4 +235,8 @@ def test_calls_that_concern_files() -> None:
     for name in FILE_CALLS:
         assert f"/* {name} */" in file_calls("x86-64") + file_calls("i386")
     for engine in ENGINES:
-        assert script(engine).count("u8 file_calls_64[]") == script(engine).count("u8 file_calls_32[]") == 1
+        text = script(engine)
+        assert text.count("u8 file_calls_64[]") == text.count("u8 file_calls_32[]") == 1
+        for call in ("files_enter(", "files_exit("):
+            assert text.count(call) == 2, "defined and called"
+        assert 'probe kernel.trace("sys_enter")' in text
