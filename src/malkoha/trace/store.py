@@ -6,7 +6,9 @@ columns.py writes the file; docs/trace.md lists its columns.
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ from malkoha.model.event import Event
 from malkoha.model.process import Process
 from malkoha.trace import columns
 from malkoha.trace.columns import COLUMNS
-from malkoha.trace.writer import NOTE, Note, WriteStats, write, write_batches
+from malkoha.trace.writer import PLACES, PROCESSES, STATS, Places, WriteStats, unpack, write, write_batches
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,14 +57,31 @@ class Trace:
 
         self.path = path
         try:
-            metadata = pq.read_metadata(path)
-            note = msgspec.json.decode((metadata.metadata or {}).get(NOTE, b""), type=Note)
+            self._footer: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+            self.stats = msgspec.json.decode(self._footer.get(STATS, b""), type=WriteStats)
         except (OSError, pa.ArrowException, msgspec.MsgspecError) as error:
-            raise TraceError(
-                f"cannot read the events in {path.name}", str(error).splitlines()[0], "run `malkoha process ID` again"
-            ) from error
-        self.stats = note.stats
-        self.processes = note.processes
+            raise self._damaged(error) from error
+
+    @cached_property
+    def processes(self) -> list[Process]:
+        """All processes, the launcher included, in order of appearance."""
+        return self._unpacked(PROCESSES, list[Process])
+
+    @cached_property
+    def _places(self) -> list[Places]:
+        return self._unpacked(PLACES, list[Places])
+
+    def _unpacked(self, key: bytes, form: type[Any]) -> Any:
+        import pyarrow as pa
+
+        try:
+            return msgspec.json.decode(unpack(self._footer.get(key, b"")), type=form)
+        except (ValueError, pa.ArrowException, msgspec.MsgspecError) as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> TraceError:
+        why = str(error).split("\n", 1)[0]
+        return TraceError(f"cannot read the events in {self.path.name}", why, "run `malkoha process ID` again")
 
     def count(self) -> int:
         """Number of events of all kinds."""
@@ -90,13 +109,17 @@ class Trace:
 
     def calls(self, process: int, offset: int = 0, limit: int = 100) -> list[Row]:
         """Give one page of the calls of the process with this key, in order of the trace."""
-        found = self._process(process)
-        if found is None or not found.merged:
-            where, values = '"process" = ? AND "index" >= ? AND "index" < ?', [process, offset, offset + limit]
-            return self._select(f"kind = 'syscall' AND {where} ORDER BY \"index\"", values)
-        keys = ", ".join(str(key) for key in (process, *found.merged))
-        where = f"kind = 'syscall' AND \"process\" IN ({keys}) ORDER BY seq LIMIT ? OFFSET ?"
-        return self._select(where, [limit, offset])
+        keys = (process, *self.stats.merged.get(process, ()))
+        if len(keys) > 1:
+            named = ", ".join(str(int(key)) for key in keys)
+            where = f"kind = 'syscall' AND \"process\" IN ({named}) ORDER BY seq LIMIT ? OFFSET ?"
+            return self._select(where, [limit, offset])
+        groups = [group for group in self._places if _holds(group, process, offset, offset + limit - 1)]
+        if not groups:
+            return []
+        begin, end = min(group.first_seq for group in groups), max(group.last_seq for group in groups)
+        where = 'seq BETWEEN ? AND ? AND "process" = ? AND "index" BETWEEN ? AND ? ORDER BY "index"'
+        return self._select(where, [begin, end, process, offset, offset + limit - 1])
 
     def head(self, limits: dict[int, tuple[int, int]]) -> Iterator[Row]:
         """Scan for the calls of several processes: key -> first index and how many; in order of the trace."""
@@ -182,9 +205,6 @@ class Trace:
                 raise UsageError("the query failed", str(error).splitlines()[0]) from error
         return Table(names, rows[:limit], cut=len(rows) > limit)
 
-    def _process(self, key: int) -> Process | None:
-        return next((process for process in self.processes if process.key == key), None)
-
     def _connect(self) -> duckdb.DuckDBPyConnection:
         """Open a connection that knows the view ``events`` and nothing else of this machine."""
         import duckdb
@@ -207,6 +227,17 @@ class Trace:
 
 
 _decode_args = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _holds(group: Places, key: int, first: int, last: int) -> bool:
+    """Tell whether a row group has one of these calls of a process."""
+    place = bisect_left(group.keys, key)
+    return (
+        place < len(group.keys)
+        and group.keys[place] == key
+        and group.first[place] <= last
+        and group.last[place] >= first
+    )
 
 
 def _row(values: dict[str, Any]) -> Row:

@@ -6,6 +6,7 @@ of the trace.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ import msgspec
 
 from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.model.process import Process
 from malkoha.trace import columns
 from malkoha.trace.processes import Builder
 
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 ROW_GROUP = 120_000
+MAX_FOOTER = 1 << 30
 GROUP_BYTES = 96 << 20
 """A row group ends earlier when its columns hold so much."""
-NOTE = b"malkoha.trace"
-"""Key of the footer under which a ``Note`` stands, as JSON."""
+STATS, PROCESSES, PLACES = b"malkoha.trace", b"malkoha.processes", b"malkoha.places"
+"""Keys of the footer: ``WriteStats``, a list of ``Process``, a ``Places`` for each row group; the last two packed."""
 
 _DICTIONARIES = [name for name, kind in columns.COLUMNS.items() if kind == "dictionary"]
 
@@ -44,13 +45,20 @@ class WriteStats(msgspec.Struct, kw_only=True):
     """The trace has fork, exec and exit events of its own; the process tree is not inferred from calls."""
     remarks: list[str] = []
     """What the reader of the trace said: torn or senseless records and the like."""
+    merged: dict[int, list[int]] = {}
+    """``Process.merged`` of those that have any, by their key."""
 
 
-class Note(msgspec.Struct):
-    """What the footer of events.parquet holds."""
+class Places(msgspec.Struct, array_like=True):
+    """Which calls of which processes a row group holds, so that a page of one process is found at once."""
 
-    stats: WriteStats
-    processes: list[Process]
+    first_seq: int
+    last_seq: int
+    keys: list[int]
+    """Keys of the processes that have calls there, in order of the keys."""
+    first: list[int]
+    """The lowest number of a call of each."""
+    last: list[int]
 
 
 def write(events: Iterable[Event], path: Path, remarks: Callable[[], list[str]] = list) -> WriteStats:
@@ -73,18 +81,21 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
         with pq.ParquetWriter(
             partial, columns.schema(), compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES
         ) as writer:
-            held: list[pa.RecordBatch] = []
+            held, places = list[pa.RecordBatch](), list[Places]()
             for batch in batches:
                 held.append(_place(batch, builder))
                 _count(held[-1], stats)
                 if sum(map(len, held)) >= ROW_GROUP or sum(part.nbytes for part in held) >= GROUP_BYTES:
-                    _write(writer, held)
+                    places.append(_write(writer, held))
                     held = []
             if held:
-                _write(writer, held)
+                places.append(_write(writer, held))
             stats.remarks, stats.recorded = remarks(), builder.recorded
-            note = columns.to_json(Note(stats, builder.finish()))
-            writer.add_key_value_metadata({NOTE.decode(): note.decode()})
+            processes = builder.finish()
+            stats.merged = {process.key: process.merged for process in processes if process.merged}
+            writer.add_key_value_metadata(
+                {STATS: columns.to_json(stats), PROCESSES: pack(processes), PLACES: pack(places)}
+            )
         partial.replace(path)
     except (OSError, pa.ArrowException) as error:
         partial.unlink(missing_ok=True)
@@ -95,10 +106,43 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
     return stats
 
 
-def _write(writer: pq.ParquetWriter, held: list[pa.RecordBatch]) -> None:
+def _write(writer: pq.ParquetWriter, held: list[pa.RecordBatch]) -> Places:
+    """Write one row group."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = pa.Table.from_batches(held).unify_dictionaries()
+    writer.write_table(table, row_group_size=len(table))
+    calls = table.select(["process", "index"]).filter(pc.is_valid(table["index"]))
+    keys, numbers = calls["process"].to_numpy(), calls["index"].to_numpy()
+    order = np.lexsort((numbers, keys))
+    begin = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    end = np.append(begin[1:], len(order)) - 1
+    span = pc.min_max(table["seq"]).as_py()
+    first, last = numbers[order[begin]], numbers[order[end[: len(begin)]]]
+    return Places(span["min"], span["max"], keys[order[begin]].tolist(), first.tolist(), last.tolist())
+
+
+def pack(value: object) -> bytes:
+    """Pack what may be large into the footer: JSON, compressed, as text."""
     import pyarrow as pa
 
-    writer.write_table(pa.Table.from_batches(held).unify_dictionaries(), row_group_size=ROW_GROUP)
+    content = columns.to_json(value)
+    size = len(content).to_bytes(8, "little")
+    return base64.b64encode(size + pa.Codec("zstd").compress(content, asbytes=True))
+
+
+def unpack(packed: bytes) -> bytes:
+    """Give back the JSON. Raises ValueError or ArrowException for what is none."""
+    import pyarrow as pa
+
+    data = base64.b64decode(packed, validate=True)
+    size = int.from_bytes(data[:8], "little")
+    if size > MAX_FOOTER:
+        raise ValueError("the footer is too large")
+    content: bytes = pa.Codec("zstd").decompress(data[8:], size, asbytes=True)
+    return content
 
 
 def _place(batch: pa.RecordBatch, builder: Builder) -> pa.RecordBatch:
