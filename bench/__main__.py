@@ -18,6 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import parsing
+from malkoha.config import home_from
+
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 COMMAND = [sys.executable, "-m", "malkoha.cli"]
@@ -88,12 +91,23 @@ def start(runs: int) -> dict[str, Any]:
     return {"start.help_s": figure(median(values), "s", f"malkoha --help, {runs} runs")}
 
 
+def long_traces(runs: int, ten_million: bool) -> dict[str, Any]:
+    """Parse and query a trace that repeats that of a busy script."""
+    with tempfile.TemporaryDirectory() as folder:
+        sample = Path(folder) / "busy.sh"
+        sample.write_text(parsing.BUSY)
+        report, _ = analyze(sample)
+    return parsing.figures(home_from().analysis(report["info"]["id"]).records, runs, ten_million=ten_million)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--ten-million", action="store_true", help="parse a trace of ten million events too")
+    chosen = parser.parse_args()
+    runs = chosen.runs
     analyze(ROOT / "samples" / "helloworld.sh")
-    figures = {**start(runs), **helloworld(runs), **flood(runs)}
+    figures = {**start(runs), **helloworld(runs), **flood(runs), **long_traces(min(runs, 3), chosen.ten_million)}
     host = {"machine": platform.machine(), "system": platform.release(), "python": platform.python_version()}
     RESULTS.write_text(json.dumps({"host": host, "figures": figures}, indent=1) + "\n")
     for name, entry in figures.items():

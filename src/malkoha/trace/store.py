@@ -65,11 +65,13 @@ class Trace:
     @cached_property
     def processes(self) -> list[Process]:
         """All processes, the launcher included, in order of appearance."""
-        return self._unpacked(PROCESSES, list[Process])
+        found: list[Process] = self._unpacked(PROCESSES, list[Process])
+        return found
 
     @cached_property
     def _places(self) -> list[Places]:
-        return self._unpacked(PLACES, list[Places])
+        found: list[Places] = self._unpacked(PLACES, list[Places])
+        return found
 
     def _unpacked(self, key: bytes, form: type[Any]) -> Any:
         import pyarrow as pa

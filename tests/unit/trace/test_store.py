@@ -9,7 +9,7 @@ import pytest
 
 from malkoha.errors import TraceError, UsageError
 from malkoha.model.event import Event
-from malkoha.trace import processes, stap, store
+from malkoha.trace import columns, processes, stap, store, writer
 from malkoha.trace.store import Trace
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
@@ -124,3 +124,29 @@ def test_a_damaged_file_is_one_error(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 nonsense")
     with pytest.raises(TraceError, match=r"cannot read the events in e\.parquet"):
         Trace(path)
+
+
+def test_a_page_reads_the_row_groups_that_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "BATCH", 10)
+    monkeypatch.setattr(writer, "ROW_GROUP", 30)
+    path = tmp_path / "e.parquet"
+    store.write((call(number, pid=7 if number % 40 == 3 else 1 + number // 50) for number in range(400)), path)
+    trace = Trace(path)
+    rare = next(process for process in trace.processes if process.pid == 7)
+    assert [row.event.seq for row in trace.calls(rare.key)] == list(range(3, 400, 40))
+    assert [row.index for row in trace.calls(rare.key, 4, 3)] == [4, 5, 6]
+    assert trace.calls(rare.key, 10) == trace.calls(99) == trace.calls(-1) == []
+    for process in trace.processes:
+        assert [row.index for row in trace.calls(process.key, 0, 1000)] == list(range(process.calls))
+
+
+def test_a_damaged_footer_is_one_error(trace: Trace, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(trace.path)
+    for packed in (b"", b"?", b"AAAAAAAAAAAAAAAA", b"//////////8="):
+        path = tmp_path / "e.parquet"
+        metadata = {**(table.schema.metadata or {}), writer.STATS: b'{"events":1}', writer.PROCESSES: packed}
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+        with pytest.raises(TraceError, match=r"cannot read the events"):
+            print(Trace(path).processes)
