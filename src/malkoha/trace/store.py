@@ -78,7 +78,7 @@ class Trace:
 
         try:
             return msgspec.json.decode(unpack(self._footer.get(key, b"")), type=form)
-        except (ValueError, pa.ArrowException, msgspec.MsgspecError) as error:
+        except (OSError, ValueError, pa.ArrowException, msgspec.MsgspecError) as error:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> TraceError:
