@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -117,8 +118,20 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
         for call in process["calls"]:
             ran = ran or call["api"] in ("execve", "execveat")
             yield strace.line(call["api"], list(call["arguments"].values()), call["return_value"], call["status"])
+        if process.get("exit_signal"):
+            yield f"+++ killed by {signal_name(process['exit_signal'])} +++"
+        elif process.get("exit_code") is not None:
+            yield f"+++ exited with {process['exit_code']} +++"
         for image in () if ran else process["images"]:
             yield f"execve({strace.quote(image['path'])}, [{image['command_line']}]) = 0"
+
+
+def signal_name(number: int) -> str:
+    """Name a signal; one that has no name is a number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def trace_lines(folder: Path) -> Iterator[str]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from malkoha.trace import syscalls
 
-_QUOTED = frozenset({"path", "str", "in", "out", "iov", ">iov"})
+_QUOTED = frozenset({"path", "str", "in", "out"})
+_POINTER = re.compile(r"NULL|0x[0-9a-f]+")
 _PLAIN = re.compile(r"[ !#-\[\]-~]+|(.)", re.DOTALL)
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\", "\v": "\\v", "\f": "\\f"}
 
@@ -42,6 +43,8 @@ def line(api: str, arguments: Sequence[Any], result: str, error: str) -> str:
         place = 2 if api == "execve" else 3
         if len(arguments) > place and isinstance(arguments[place], list):
             shown[place] = f"0x7ffc /* {len(arguments[place])} vars */"
+    elif api in ("open", "openat") and not re.search(r"O_CREAT|O_TMPFILE", shown[-2]):
+        shown.pop()  # strace shows the mode only where it means something
     end = "?" if result == "" else f"-1 {error} ({error})" if error else result
     return f"{api}({', '.join(shown)}) = {end}"
 
@@ -54,7 +57,9 @@ def _shown(value: Any, kind: str) -> str:
             return "[" + ", ".join(quote(str(item)) for item in value) + "]"
         return "[" + ", ".join(_shown(item, "") for item in value) + "]"
     text = str(value)
-    if kind in _QUOTED and not re.fullmatch(r"NULL|0x[0-9a-f]+", text):
+    if kind in ("iov", ">iov") and not _POINTER.fullmatch(text):
+        return f"[{{iov_base={quote(text)}}}]"
+    if kind in _QUOTED and not _POINTER.fullmatch(text):
         return quote(text)
     return text
 

@@ -196,6 +196,21 @@ def busy() -> dict[str, Any]:
             "connects_ip": ["203.0.113.7"],
             "resolves_host": ["updates.example.net"],
             "dll_loaded": ["/lib/x86_64-linux-gnu/libc.so.6"],
+            "persistence": [{"path": "/etc/cron.d/.sysupdate", "mechanism": "cron", "trigger": "timer"}],
+            "permissions": [{"path": "/usr/bin/kworkerd", "mode": "0755", "means": "executable"}],
+            "claimed_names": [{"program": "/usr/bin/kworkerd", "claims": "[kworker/0:2]"}],
+            "connections": [
+                {
+                    "endpoint": "203.0.113.7:8080",
+                    "protocol": "tcp",
+                    "direction": "out",
+                    "attempts": 1,
+                    "sent": 0,
+                    "received": 0,
+                    "failed": 1,
+                },
+            ],
+            "timing": [{"what": "sleep", "by": "nanosleep", "calls": 2, "asked_s": 600.0, "took_s": 600.1}],
         },
     )
     report["signatures"] = [

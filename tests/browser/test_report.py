@@ -166,7 +166,7 @@ def test_lists_unpack_what_they_hold_back(browser: Chromium, tmp_path: Path) -> 
     page.evaluate("document.querySelector('[data-more]').click()")
     page.wait("[...document.querySelectorAll('#touched li')].some(l => l.textContent === '/proc/119/exe')")
     type_into(page, "#touched-search", "kworkerd")
-    page.wait("[...document.querySelectorAll('#touched .list')].filter(l => !l.hidden).length === 3")
+    page.wait("[...document.querySelectorAll('#touched .list')].filter(l => !l.hidden).length === 5")
 
 
 @pytest.mark.parametrize("poison", ["", reports.POISON, "A" * 100_000, "Ｗ" * 5_000, "\u0489" * 3000, "שלום " * 2000])
@@ -306,3 +306,23 @@ def test_everything_that_is_used_has_a_name(browser: Chromium, tmp_path: Path) -
     assert nameless == []
     landmarks = {node.get("role", {}).get("value") for node in nodes}
     assert {"banner", "main", "navigation", "contentinfo"} <= landmarks
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_behaviour_stands_at_a_glance(browser: Chromium, tmp_path: Path, width: int) -> None:
+    report = reports.busy()
+    report["behavior"]["summary"]["environment"] = [{"name": f"V{number}", "value": "1"} for number in range(9)]
+    report["malkoha"]["noise"] = {"file_opened": ["/etc/ld.so.cache"]}
+    page = show(browser, tmp_path, report)
+    page.resize(width, 900, mobile=width < 500)
+    titles = page.evaluate("[...document.querySelectorAll('.theme h3')].map(e => e.firstChild.textContent.trim())")
+    assert titles[0] == "Persistence"
+    assert {"Hidden programs", "Network", "Time"} <= set(titles)
+    assert "cron: /etc/cron.d/.sysupdate · trigger: timer" in text(page, ".theme")
+    links = page.evaluate("[...document.querySelectorAll('.theme a')].map(e => !!document.querySelector(e.hash))")
+    assert links
+    assert all(links)
+    assert page.evaluate("document.getElementById('noise').open") is False
+    assert "/etc/ld.so.cache" in page.evaluate("document.getElementById('noise').textContent")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

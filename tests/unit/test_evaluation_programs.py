@@ -17,8 +17,10 @@ from malkoha.trace.writer import write
 @pytest.mark.parametrize(
     ("api", "arguments", "result", "error", "line"),
     [
-        ("openat", ["AT_FDCWD", "/a b", "O_RDONLY", "0"], "3", "", 'openat(AT_FDCWD, "/a b", O_RDONLY, 0) = 3'),
+        ("openat", ["AT_FDCWD", "/a b", "O_RDONLY", "0"], "3", "", 'openat(AT_FDCWD, "/a b", O_RDONLY) = 3'),
         ("unlink", ['/a"\n\u00e9\\'], "-2", "ENOENT", 'unlink("/a\\"\\n\\303\\251\\\\") = -1 ENOENT (ENOENT)'),
+        ("open", ["/a", "O_WRONLY|O_CREAT", "0644"], "3", "", 'open("/a", O_WRONLY|O_CREAT, 0644) = 3'),
+        ("writev", ["1", "hi", "1"], "2", "", 'writev(1, [{iov_base="hi"}], 1) = 2'),
         ("unlink", ["0x7f00"], "0", "", "unlink(0x7f00) = 0"),
         ("exit_group", ["1"], "", "", "exit_group(1) = ?"),
         (
@@ -67,16 +69,26 @@ def analysis(folder: Path, shown: int) -> Path:
     listed = [
         {"api": call.api, "arguments": call.args, "return_value": call.ret_text, "status": ""} for call in calls[:shown]
     ]
-    process = {"calls": listed, "images": [{"path": "/bin/x", "command_line": "x -y"}]}
+    process = {"calls": listed, "images": [{"path": "/bin/x", "command_line": "x -y"}], "exit_signal": 9}
     (folder / "report.json").write_text(json.dumps({"behavior": {"processes": [process]}}))
     return folder
 
 
 def test_what_the_report_shows_is_told_from_what_the_trace_holds(tmp_path: Path) -> None:
-    wanted = [Expectation(r'openat\(.*"/tmp/\d"', 3), Expectation(r'execve\("/bin/x"', 1), Expectation("nothing", 1)]
+    wanted = [
+        Expectation(r'openat\(.*"/tmp/\d"', 3),
+        Expectation(r'execve\("/bin/x"', 1),
+        Expectation("nothing", 1),
+        Expectation("killed by SIGKILL", 1),
+    ]
     found = programs.check(analysis(tmp_path, 2), wanted)
-    assert [(one.in_report, one.in_trace) for one in found] == [(2, 3), (1, 0), (0, 0)]
-    assert [(one.reported, one.traced) for one in found] == [(False, True), (True, False), (False, False)]
+    assert [(one.in_report, one.in_trace) for one in found] == [(2, 3), (1, 0), (0, 0), (1, 0)]
+    assert [(one.reported, one.traced) for one in found] == [
+        (False, True),
+        (True, False),
+        (False, False),
+        (True, False),
+    ]
     assert Finding(wanted[0], 3, 3).reported
 
 

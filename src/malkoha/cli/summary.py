@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from malkoha.cli.terminal import plain
+from malkoha.reporting.phrases import phrase
 from malkoha.reporting.wording import (
     cause_text,
     count,
@@ -272,6 +273,8 @@ def _touched(report: Mapping[str, Any], page: _Page) -> None:
     summary = mapping(behavior.get("summary"))
     in_tree = {str(node.get("command_line", "")) for node, _ in _rows(items(behavior.get("processtree")), True)}
     commands = [command for command in items(summary.get("command_line")) if str(command) not in in_tree]
+    lasting = [phrase("persistence", entry) for entry in items(summary.get("persistence"))]
+    _list("Persistence", [("", lasting)], page, paths=False)
     _list("Files", [(verb, _entries(summary, keys)) for verb, keys in _TOUCHED], page)
     _list("Network", [(verb, _entries(summary, keys)) for verb, keys in _NETWORK], page)
     _list("Further programs, run in place of the first", [("ran", list(map(str, commands)))], page, paths=False)

@@ -132,7 +132,7 @@ def behavior(trace: Trace) -> Found:
     processes = [process for process in trace.processes if not process.launcher]
     shown = processes[:PROCESSES]
     summary = Summary(trace.processes, recorded=trace.stats.recorded)
-    for row in trace.rows(APIS, ("syscall", "fork", "exec", "exit")):
+    for row in trace.rows(APIS, ("syscall", "fork", "exec", "exit", "adopt")):
         summary.feed(row)
     calls = _calls(trace, shown)
     statistics: dict[str, dict[str, int]] = {}

@@ -134,7 +134,7 @@ class Summary:
         self._begin = {process.key: process.setup_calls for process in listed if process.setup_calls}
         self._tables = Tables(listed)
         self._all = Bag(LIMIT, [TOTAL_BYTES])
-        self._noise = Bag(NOISE_LIMIT, [NOISE_BYTES])
+        self._noise = Bag(NOISE_LIMIT, [NOISE_BYTES], counts=False)
         self._room = [PROCESS_BYTES]
         self._each: dict[int, Bag] = {}
         self._memories: dict[int, dict[Any, Any]] = {}
@@ -196,5 +196,5 @@ class Summary:
     def _bag(self, key: int) -> Bag:
         bag = self._each.get(key)
         if bag is None:
-            bag = self._each[key] = Bag(PROCESS_LIMIT, self._room)
+            bag = self._each[key] = Bag(PROCESS_LIMIT, self._room, counts=False)
         return bag

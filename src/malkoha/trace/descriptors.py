@@ -93,6 +93,8 @@ class Tables(World):
             self._inherit(key, number(event.args.get("child_pid")), self._cloning.pop(event.tid, ""))
         elif kind == "exec":
             self._exec_event(self.of(key), event)
+        elif kind == "adopt":
+            self._program(self.of(key), event)
         elif kind == "exit" and event.args.get("group") is True and key in self.tables:
             self.tables[key].files = Files()
 
@@ -107,7 +109,8 @@ class Tables(World):
         elif api in _EXECS and event.ret in (None, 0) and not self._recorded:
             shift = 1 if api == "execveat" else 0
             path = path_argument(event, shift)
-            self._exec(self.of(key), self.resolve(key, path) if path else "", argument(event, shift + 1))
+            _runs(self.of(key), self.resolve(key, path) if path else "", argument(event, shift + 1))
+            self._exec(self.of(key))
 
     def _fork_call(self, key: int, event: Event) -> None:
         """Keep the flags for the fork event that follows; without such events the child begins here."""
@@ -130,17 +133,25 @@ class Tables(World):
 
     def _exec_event(self, table: Table, event: Event) -> None:
         self._recorded = True
+        self._program(table, event)
+        self._exec(table)
+
+    def _program(self, table: Table, event: Event) -> None:
+        """Take over what an event says of the program that a process runs."""
         folder = str(event.args.get("cwd") or "")
         if folder.startswith("/"):
             table.place.cwd = table.mounts.real(table.place.below(folder))
         exe = str(event.args.get("exe") or event.args.get("filename") or "")
-        self._exec(table, table.place.below(exe) if exe.startswith("/") else exe, event.args.get("argv"))
+        _runs(table, table.place.below(exe) if exe.startswith("/") else exe, event.args.get("argv"))
 
-    def _exec(self, table: Table, path: str, argv: Any) -> None:
-        table.exe = path or table.exe
-        table.argv = [str(word) for word in argv] if isinstance(argv, list) else []
+    def _exec(self, table: Table) -> None:
         files = table.files
         table.files = Files({fd: item for fd, item in files.open.items() if fd not in files.cloexec})
         for item in table.files.open.values():
             if item.other is not None:
                 item.held_by(table.key)
+
+
+def _runs(table: Table, path: str, argv: Any) -> None:
+    table.exe = path or table.exe
+    table.argv = [str(word) for word in argv] if isinstance(argv, list) else []

@@ -189,3 +189,7 @@ def test_any_report_has_a_page(report: dict[str, Any], value: Any) -> None:
     behavior = {"processes": [value], "processtree": [value], "summary": {"file_read": value, "command_line": value}}
     for candidate in (report, {"malkoha": own, "behavior": behavior, "signatures": [value], "target": {"file": value}}):
         assert "of 10" in printed(candidate, 80)
+
+
+def test_what_makes_the_sample_run_again_is_named() -> None:
+    assert any("cron: /etc/cron.d/.sysupdate · trigger: timer" in line for line in lines(reports.busy(), 120))

@@ -221,8 +221,19 @@ def test_exec_events_tell_of_deleted_programs() -> None:
     ]
 
 
+def test_exec_events_tell_the_environment() -> None:
+    found = Summary([Process(key=0, pid=5)], recorded=True)
+    for number, envp in enumerate((["PATH=/bin"], ["PATH=/bin", "LD_PRELOAD=/tmp/x.so"])):
+        args = {"exe": "/bin/x", "argv": ["x"], "envp": envp}
+        found.feed(Row(0, None, Event(seq=number, kind="exec", time_ns=1, pid=5, tid=5, args=args)))
+    assert found.total()["environment"] == [{"name": "LD_PRELOAD", "value": "/tmp/x.so"}]
+
+
 def test_a_bag_counts_what_does_not_fit_once() -> None:
     bag = Bag(1, [10_000])
     for value in ("a", "b", "b", "a", "c"):
         bag.entry("x", value, lambda value=value: value)  # type: ignore[misc]
     assert (bag.result(), bag.omitted) == ({"x": ["a"]}, {"x": 2})
+    plain = Bag(0, [10_000], counts=False)
+    assert plain.entry("x", "a", str) is None
+    assert (plain.result(), plain.omitted) == ({}, {})

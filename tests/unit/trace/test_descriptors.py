@@ -183,6 +183,18 @@ def test_the_flags_of_a_clone_are_kept_for_its_fork_event(tables: Tables) -> Non
     assert path(tables, 3) == "/a"
 
 
+def test_an_adopted_process_keeps_its_descriptors(tables: Tables) -> None:
+    feed(tables, 0, 'open("/a", O_RDONLY|O_CLOEXEC) = 3')
+    args = {"exe": "/usr/sbin/cron", "argv": ["cron", "-f"], "cwd": "/"}
+    tables.feed(0, Event(seq=4, kind="adopt", time_ns=1, pid=5, tid=5, args=args))
+    assert (tables.exe(0), tables.argv(0), tables.cwd(0), path(tables, 3)) == (
+        "/usr/sbin/cron",
+        ["cron", "-f"],
+        "/",
+        "/a",
+    )
+
+
 def test_the_end_of_a_process_closes_its_descriptors(tables: Tables) -> None:
     feed(tables, 0, 'open("/a", O_RDONLY) = 3')
     tables.feed(0, Event(seq=4, kind="exit", time_ns=1, pid=5, tid=5, args={"code": "0", "group": False}))

@@ -24,8 +24,9 @@ READING = frozenset({"file_opened", "file_read", "file_exists", "file_failed", "
 class Bag:
     """Ordered entries by category, bounded in number and size."""
 
-    def __init__(self, limit: int, room: list[int]) -> None:
-        """``room`` holds the bytes that are left, in its only item; bags may share one."""
+    def __init__(self, limit: int, room: list[int], *, counts: bool = True) -> None:
+        """``room`` holds the bytes that are left, in its only item; bags may share one. ``counts`` what is omitted."""
+        self._counts = counts
         self.limit = limit
         self._room = room
         self._lists: dict[str, dict[Any, Any]] = {}
@@ -40,9 +41,10 @@ class Bag:
         if found is not None:
             return found
         if len(entries) >= self.limit or self._room[0] < (cost := len(str(identity)) + 40):
-            missed = self._missed.setdefault(category, set())
-            if len(missed) < OMITTED:
-                missed.add(hash(identity))
+            if self._counts:
+                missed = self._missed.setdefault(category, set())
+                if len(missed) < OMITTED:
+                    missed.add(hash(identity))
             return None
         self._room[0] -= cost
         made = entries[identity] = make()

@@ -52,6 +52,7 @@ def _call(view: View, event: Event) -> None:
 
 def executed(view: View, event: Event) -> None:
     """Note a program that was really started."""
+    _environment(view, event.args.get("envp"))
     argv = event.args.get("argv")
     if isinstance(argv, list) and argv:
         _started(view, str(event.args.get("exe") or event.args.get("filename") or ""), [str(word) for word in argv])
