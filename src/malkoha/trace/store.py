@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -146,29 +146,26 @@ class Trace:
         *,
         pid: int | None = None,
         process: int | None = None,
-        syscall: str | None = None,
-        kind: str | None = None,
+        syscall: str | Collection[str] | None = None,
+        kind: str | Collection[str] | None = None,
         failed: bool | None = None,
         text: str | None = None,
+        after_ns: int | None = None,
+        before_ns: int | None = None,
         offset: int = 0,
         limit: int = 1000,
     ) -> list[Row]:
-        """Find events by what they have; ``text`` is looked for in arguments and raw lines, without regard to case."""
-        tests: list[tuple[str, Any]] = [
-            ("pid = ?", pid),
-            ('"process" = ?', process),
-            ("api = ?", syscall),
-            ("kind = ?", kind),
-            ("(errno <> '') = ?", failed),
-            ("(contains(lower(args), lower(?)) OR contains(lower(coalesce(raw, '')), lower(?)))", text),
-        ]
-        used = [(test, value) for test, value in tests if value is not None]
-        parts, values = [], []
-        for test, value in used:
-            parts.append(test)
-            values.extend([value] * test.count("?"))
-        where = " AND ".join(parts) or "true"
-        return self._select(f"{where} ORDER BY seq LIMIT ? OFFSET ?", [*values, limit, offset])
+        """Find events by what they have, in order of the trace.
+
+        ``text`` is looked for in arguments and raw lines, without regard to case. The times are those of ``time_ns``:
+        from ``after_ns`` on, up to before ``before_ns``.
+        """
+        where = Where().add("pid = ?", pid).add("time_ns >= ?", after_ns).add("time_ns < ?", before_ns)
+        where.choose("api", syscall).choose("kind", kind).add("(errno <> '') = ?", failed)
+        if process is not None:
+            where.choose('"process"', [process, *self.stats.merged.get(process, ())])
+        where.add("(contains(lower(args), lower(?)) OR contains(lower(coalesce(raw, '')), lower(?)))", text)
+        return self._select(f"{where.text} ORDER BY seq LIMIT ? OFFSET ?", [*where.values, limit, offset])
 
     def apistats(self) -> dict[int, dict[str, int]]:
         """Count the calls by process key and name."""
@@ -226,6 +223,33 @@ class Trace:
         with self._connect() as connection:
             rows = connection.execute(f"SELECT {names} FROM events WHERE {where}", values).fetchall()  # noqa: S608
         return [_row(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+
+
+class Where:
+    """Gathers the conditions of a query and their values."""
+
+    def __init__(self) -> None:
+        self._tests: list[str] = []
+        self.values: list[Any] = []
+
+    @property
+    def text(self) -> str:
+        return " AND ".join(self._tests) or "true"
+
+    def add(self, test: str, value: Any) -> Self:
+        """Add a condition with as many values as it has marks, unless the value is None."""
+        if value is not None:
+            self._tests.append(test)
+            self.values.extend([value] * test.count("?"))
+        return self
+
+    def choose(self, column: str, wanted: Any) -> Self:
+        """Add that a column has one value, or one of several; nothing for None."""
+        if wanted is None or isinstance(wanted, str):
+            return self.add(f"{column} = ?", wanted)
+        self._tests.append(f"{column} IN ({', '.join('?' for _ in wanted)})" if wanted else "false")
+        self.values.extend(wanted)
+        return self
 
 
 _decode_args = msgspec.json.Decoder(dict[str, Any]).decode

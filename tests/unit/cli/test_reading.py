@@ -157,6 +157,51 @@ def test_trace_filters(malkoha_: Call, store: Store) -> None:
     assert malkoha_("trace", "3", "--limit", "4").err == ""
 
 
+def numbers(result: Any) -> list[int]:
+    assert result.status == 0, result.err
+    return [json.loads(line)["seq"] for line in result.out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (("--process", "1"), [3, 4]),
+        (("--syscall", "unlinkat", "--syscall", "openat", "--offset", "1"), [2, 3]),
+        (("--kind", "exit"), [4]),
+        (("--kind", "exit", "--kind", "syscall", "--pid", "11"), [3, 4]),
+        (("--failed",), [2]),
+        (("--succeeded", "--kind", "syscall"), [1, 3]),
+        (("--text", "PASSWD"), [1]),
+        (("--after", "0.000001"), [2, 3, 4]),
+        (("--after", "0.000001", "--before", "0.000002"), [2]),
+        (("--before", "1e300"), [1, 2, 3, 4]),
+        (("--pid", "99"), []),
+        (("--text", "' OR 1=1 --"), []),
+    ],
+)
+def test_every_filter(malkoha_: Call, store: Store, options: tuple[str, ...], found: list[int]) -> None:
+    assert numbers(malkoha_("trace", "3", "--json", *options)) == found
+
+
+def test_trace_as_csv(malkoha_: Call, store: Store) -> None:
+    import csv
+    import io
+
+    rows = list(csv.DictReader(io.StringIO(malkoha_("trace", "3", "--format", "csv").out)))
+    assert [(row["seq"], row["process"], row["index"], row["api"]) for row in rows] == [
+        ("1", "0", "0", "openat"), ("2", "0", "1", "openat"), ("3", "1", "0", "unlinkat"), ("4", "1", "", "")
+    ]  # fmt: skip
+    assert json.loads(rows[1]["args"])["filename"] == "/evil\x1b[2J\n"
+    answer = malkoha_("trace", "3", "-f", "csv", "--sql", "select null, 'a\"b,c' x, [1, 2] l, {'k': 'v'} s, 1.5").out
+    assert list(csv.reader(io.StringIO(answer)))[1] == ["", 'a"b,c', "[1,2]", '{"k":"v"}', "1.5"]
+
+
+def test_trace_as_one_list(malkoha_: Call, store: Store) -> None:
+    assert [row["seq"] for row in json.loads(malkoha_("trace", "3", "-f", "json").out)] == [1, 2, 3, 4]
+    assert json.loads(malkoha_("trace", "3", "-f", "json", "--pid", "99").out) == []
+    assert json.loads(malkoha_("trace", "3", "-f", "json", "--sql", "select 1 a, 2 a").out) == [{"a": 1, "a_1": 2}]
+
+
 def test_trace_as_json(malkoha_: Call, store: Store) -> None:
     rows = [json.loads(line) for line in malkoha_("trace", "3", "--json").out.splitlines()]
     assert [row["seq"] for row in rows] == [1, 2, 3, 4]

@@ -66,6 +66,17 @@ def test_filters(trace: Trace) -> None:
     assert trace.filter(kind="fork") == []
 
 
+def test_filters_of_several_values_and_times(trace: Trace) -> None:
+    assert {row.event.api for row in trace.filter(syscall=["openat", "read"])} == {"openat", "read"}
+    assert trace.filter(syscall=[]) == []
+    assert trace.filter(kind=("fork", "exec")) == []
+    first = trace.stats.first_ns or 0
+    later = trace.filter(after_ns=first + 1)
+    assert 0 < len(later) < trace.count()
+    assert len(trace.filter(before_ns=first + 1)) + len(later) == trace.count()
+    assert {row.process for row in trace.filter(process=2)} == {2}
+
+
 def test_scans_by_name(trace: Trace) -> None:
     assert {row.event.api for row in trace.rows({"vfork", "clone"})} == {"vfork", "clone"}
 
@@ -94,6 +105,39 @@ def test_a_query(trace: Trace) -> None:
         "select * from '/etc/passwd'",
         "select * from glob('/etc/*')",
         "copy (select 1) to '{folder}/events.parquet'",
+        "select * from read_csv('/etc/passwd', header = false)",
+        "select * from read_json('/etc/passwd')",
+        "select * from read_parquet('/tmp/other.parquet')",
+        "select * from read_blob('/etc/passwd')",
+        "select * from sniff_csv('/etc/passwd')",
+        "select * from parquet_metadata('/tmp/other.parquet')",
+        "select getenv('HOME')",
+        "select * from which_secret('x', 's3')",
+        "select * from duckdb_secrets()",
+        "create secret (type s3, key_id 'x', secret 'y')",
+        "load httpfs",
+        "install httpfs from 'http://127.0.0.1:1'",
+        "pragma memory_limit = '100GB'",
+        "pragma enable_external_access",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "reset allowed_paths",
+        "set variable x = (select content from read_text('/etc/hostname'))",
+        "export database '{folder}/out'",
+        "import database '{folder}'",
+        "insert into events select * from events",
+        "update events set pid = 1",
+        "delete from events",
+        "with x as (insert into events select 1 returning 1) select * from x",
+        "explain analyze copy events to '{folder}/out.csv'",
+        "copy (select 1) to '/dev/stdout'",
+        "call pragma_version()",
+        "use memory",
+        "checkpoint",
+        "prepare p as select 1",
+        "attach ':memory:' as other",
+        "select * from 'http://127.0.0.1:1/x.parquet'",
+        "select * from query('copy events to ''{folder}/q.csv''')",
         "selec nonsense",
         "",
     ],
