@@ -24,12 +24,14 @@ import msgspec
 from malkoha.config import Settings
 from malkoha.errors import HostError, MalkohaError, SubmitError
 from malkoha.log import printable
-from malkoha.model.task import Options, Sample, Task
+from malkoha.model.task import Options, Run, Sample, Status, Task, Timings
 from malkoha.store import Home, Store
 
 NETWORKS = ("none", "sim", "drop")
 ENGINES = ("tracepoint", "kprobe")
 _CHUNK = 1 << 20
+MAX_TRACE_MB = 64 << 10
+"""Size of the largest trace that is imported."""
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _USER = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 _IMAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
@@ -59,6 +61,45 @@ def submit(home: Home, settings: Settings, target: str | bytes, options: Options
         )
         save(task, store)
         return task
+
+
+def bring(home: Home, target: str | bytes) -> Task:
+    """Make an analysis of a trace that was recorded elsewhere: lines in Cuckoo's grammar, or binary records.
+
+    It gets a task.json and a run.json that say so, and waits to be processed. Raises SubmitError for what is no trace.
+    """
+    path = os.fsencode(target)
+    with _open(path, MAX_TRACE_MB) as source, _no_space(home), _folder(home) as (task_id, store):
+        binary = _is_binary(os.pread(source, _CHUNK, 0), shown(path))
+        trace = store.records if binary else store.stap
+        trace.parent.mkdir(exist_ok=True)
+        size, _, _ = _copy(source, trace, MAX_TRACE_MB)
+        now = datetime.now(UTC)
+        task = Task(
+            id=task_id, target=shown(path), sample=None, options=Options(), added_at=now, started_at=now,
+            completed_at=now, status=Status.COMPLETED,
+        )  # fmt: skip
+        run = Run(
+            engine="tracepoint" if binary else "kprobe", ended="imported", lost=0, bytes=size, image="", accelerator="",
+            architecture="", machine="", package="", command=[], started_at=now, ended_at=now, timings=Timings(),
+        )  # fmt: skip
+        store.run.write_bytes(msgspec.json.encode(run))
+        save(task, store)
+        return task
+
+
+def _is_binary(head: bytes, label: str) -> bool:
+    """Tell records from lines by the first megabyte; raise SubmitError when it is neither."""
+    from malkoha.trace import records, stap
+
+    if next(records.scan(head), None) is not None:
+        return True
+    lines = stap.Lines()
+    for number, line in enumerate(head.splitlines(keepends=True)):
+        lines.add(line, number)
+    if lines.unknown == len(lines):
+        raise SubmitError(f"{label} is no trace", "it has no record and no line of a SystemTap log", "docs/trace.md")
+    return False
 
 
 def check(options: Options) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -18,11 +19,12 @@ COMMANDS = (
     "trace",
     "export",
     "process",
+    "import",
     "clean",
     "doctor",
     "init",
 )
-"""Each is a function in the module of its name."""
+"""Each is a function in the module of its name, with a _ behind it where that is a word of Python."""
 GROUPS = ("image", "machine")
 """Each is a module with an ``app`` of its own."""
 
@@ -42,12 +44,18 @@ def command(wanted: str | None = None) -> Any:
     app.callback(invoke_without_command=True)(root)
     names = (wanted,) if wanted in (*COMMANDS, *GROUPS) else (*COMMANDS, *GROUPS)
     for name in names:
-        module = import_module(f"malkoha.cli.{name}")
+        place = place_of(name)
+        module = import_module(f"malkoha.cli.{place}")
         if name in GROUPS:
             app.add_typer(module.app)
         else:
-            app.command(name)(getattr(module, name))
+            app.command(name)(getattr(module, place))
     return typer.main.get_command(app)
+
+
+def place_of(name: str) -> str:
+    """Return the name of a command's module and function."""
+    return f"{name}_" if iskeyword(name) else name
 
 
 def _show_version(wanted: bool) -> None:

@@ -82,7 +82,7 @@ class Timings(msgspec.Struct, kw_only=True):
     first_event_s: float | None = None
 
 
-Ended = Literal["all processes gone", "timeout", "machine off", "tracer stopped", "interrupted"]
+Ended = Literal["all processes gone", "timeout", "machine off", "tracer stopped", "interrupted", "imported"]
 
 
 class Files(msgspec.Struct, kw_only=True):
@@ -124,7 +124,7 @@ class Run(msgspec.Struct, kw_only=True):
     bytes: int
     """Size of the trace as it came from the guest."""
     image: str
-    accelerator: Literal["kvm", "tcg"]
+    accelerator: Literal["kvm", "tcg", ""]
     architecture: str
     machine: str
     package: str

@@ -154,6 +154,7 @@ ENDED = {
     "all processes gone": "ended when its last process was gone",
     "timeout": "stopped at the timeout, while the sample was still at work",
     "machine off": "ended when the machine went off",
+    "imported": "was not made here: its trace was imported",
     "tracer stopped": "ended when the tracer was stopped from inside the guest",
     "interrupted": "interrupted by the user",
 }

@@ -33,7 +33,7 @@ LEAVES = [(path, command) for path, command in every_command() if not getattr(co
 
 def test_the_commands_of_the_design_are_there() -> None:
     names = {path[0] for path, _ in every_command() if path}
-    wanted = "analyze submit tasks report process export image machine doctor clean init trace"
+    wanted = "analyze submit tasks report process import export image machine doctor clean init trace"
     assert set(wanted.split()) <= names
     assert {path for path, _ in LEAVES if path[0] == "image"} == {
         ("image", name) for name in ("build", "list", "remove", "inspect")
@@ -188,4 +188,4 @@ def test_one_command_alone_is_the_same_command() -> None:
 
 def test_every_module_of_the_command_line_is_used() -> None:
     folder = Path(app.__file__).parent
-    assert all((folder / f"{name}.py").exists() for name in (*app.COMMANDS, *app.GROUPS))
+    assert all((folder / f"{app.place_of(name)}.py").exists() for name in (*app.COMMANDS, *app.GROUPS))
