@@ -1,6 +1,7 @@
 # make test   all tests, those with a real guest too (the first run builds the guest image: minutes)
 # make unit   the tests that need no guest
 # make check  linters, types, layers, dependencies
+# make fuzz   fuzzes the readers of traces for SECONDS each (60; x86-64 only)
 # make bench  figures into bench/results.json
 # make eval   says what of the expected behaviour of known programs was found in their reports
 # make docs   writes the generated parts of docs/
@@ -10,7 +11,7 @@
 # make clean  removes caches and the environment (guest images stay: ./malkoha image remove)
 # Each target installs what is missing first.
 
-.PHONY: help setup test unit check format bench eval docs screenshots image lock clean
+.PHONY: help setup test unit check format fuzz bench eval docs screenshots image lock clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -37,6 +38,11 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+SECONDS ?= 60
+fuzz: setup
+	$(BIN)/python -m tests.fuzz records --seconds $(SECONDS)
+	$(BIN)/python -m tests.fuzz log --seconds $(SECONDS)
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)

@@ -133,7 +133,7 @@ def _all(rows: Iterable[Row]) -> tuple[Sequence[str], list[Sequence[object]]]:
     """Give events with the columns of events.parquet."""
     from malkoha.trace.columns import COLUMNS, PLACE
 
-    found = []
+    found: list[Sequence[object]] = []
     for row in rows:
         values = {name: getattr(row.event, name) for name in COLUMNS if name not in PLACE}
         values |= {"process": row.process, "index": row.index}

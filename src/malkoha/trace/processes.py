@@ -387,5 +387,6 @@ def build(source: Iterable[Event] | Trace) -> list[Process]:
         return list(stored)
     builder = Builder()
     for event in source:  # type: ignore[union-attr]
-        builder.feed(event)
+        if event.kind != "unknown":
+            builder.feed(event)
     return builder.finish()

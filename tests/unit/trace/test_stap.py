@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from malkoha.errors import TraceError
-from malkoha.trace import stap
+from malkoha.trace import processes, stap
 from tests.evaluation import STAP, needs_stap
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
+FUZZ = DATA.parent / "fuzz" / "log"
 
 
 def line(call: str, comm: str = "sh", tid: int = 820) -> bytes:
@@ -171,3 +172,35 @@ def test_every_line_of_the_long_log_is_understood_and_written_again() -> None:
         again = stap.parse_line(stap.write_line(event).encode())
         assert (again.api, again.args, again.ret, again.tid) == (event.api, event.args, event.ret, event.tid)
     assert (counts.lines, counts.unknown) == (1151, 0)
+
+
+def test_a_log_with_each_peculiarity_of_the_grammar() -> None:
+    counts = stap.Counts()
+    events = list(stap.parse(FUZZ / "grammar.stap", counts))
+    assert (counts.lines, counts.unknown) == (17, 0)
+    assert events[0].args == {
+        "p0": "/usr/bin/dash", "p1": ["dash", "-c", "/srv/job,one]"], "p2": ["LANG=C", "MARK=a,b"]
+    }  # fmt: skip
+    assert [(event.ret_text, event.errno) for event in events[:3]] == [("-2", "ENOENT"), ("", ""), ("-2140000000", "")]
+    assert events[3].args == {"p0": "/etc/ld.so.preload", "p1": "R_OK"}
+    assert (events[4].args["p2"], events[4].ret_text) == ("PROT_READ|PROT_WRITE", "0xf7600000")
+    assert events[7].args["p1"] == "root\n"
+    assert events[8].args == {"p0": "2", "p1": "version 1.2 (build 7), part", "p2": "300"}
+    assert events[9].args["p0"] == "/tmp/café-Ä"
+    assert events[10].args["p0"]["useable"] == "1"
+    assert events[11].args["p1"] == ["0x1000", "SA_RESTORER", "0x2000", ["SIGHUP|SIGINT|SIGSYS"]]
+    assert events[12].args["p0"] == {"uptime": "-5", "loads": ["0", "1", "2"], "procs": "7"}
+    assert events[14].time_ns < events[13].time_ns
+    assert (events[15].args, events[15].ret_text) == ({}, "511")
+    made = processes.build(events)
+    assert [(process.pid, process.name, process.command_line, process.exit_code) for process in made] == [
+        (510, "dash", "dash -c /srv/job", 3), (511, "id", "id -un", 0)
+    ]  # fmt: skip
+    assert made[1].parent == made[0].key
+
+
+def test_a_line_of_a_megabyte_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "long.stap"
+    path.write_bytes(line('write(1, "' + "\\x41" * 260_000 + '", 260000) = 260000') + line("close(1) = 0"))
+    first, second = stap.parse(path)
+    assert (first.args["p1"], first.ret, second.api) == ("A" * 260_000, 260_000, "close")
