@@ -198,7 +198,7 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
         static={"elf": elf} if elf else {},
         strings=msgspec.convert(sections.get("strings", []), list[str]),
         behavior=sections["behavior"],
-        network=Network(),
+        network=network if isinstance(network := sections.get("network"), Network) else Network(),
         dropped=found.entries if isinstance(found := sections.get("dropped"), DroppedFiles) else [],
         buffer=msgspec.convert(sections.get("buffer", []), list[Buffer]),
         procmemory=msgspec.convert(sections.get("procmemory", []), list[ProcessMemory]),

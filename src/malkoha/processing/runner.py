@@ -22,6 +22,7 @@ from malkoha.processing.buffer import BufferModule
 from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
 from malkoha.processing.memory import MachineMemoryModule, ProcessMemoryModule
+from malkoha.processing.network import NetworkModule
 from malkoha.processing.strings import StringsModule
 from malkoha.processing.target import TargetModule
 from malkoha.store import Store
@@ -32,6 +33,7 @@ MODULES: tuple[type[Processing], ...] = (
     StringsModule,
     BehaviorModule,
     DroppedModule,
+    NetworkModule,
     BufferModule,
     ProcessMemoryModule,
     MachineMemoryModule,

@@ -10,7 +10,14 @@ from typing import Any
 from malkoha.model.process import Process
 from malkoha.model.report import Mark, Match
 from malkoha.processing.behavior import call_of
-from malkoha.signatures import command_and_control, credential_access, persistence, privilege_escalation, stealth
+from malkoha.signatures import (
+    command_and_control,
+    credential_access,
+    network_behaviour,
+    persistence,
+    privilege_escalation,
+    stealth,
+)
 from malkoha.signatures.base import Evidence, Scene, Signature
 from malkoha.trace import descriptors
 from malkoha.trace.descriptors import Tables
@@ -19,6 +26,7 @@ from malkoha.trace.store import Row, Trace
 SIGNATURES: tuple[type[Signature], ...] = (
     *command_and_control.SIGNATURES,
     *credential_access.SIGNATURES,
+    *network_behaviour.SIGNATURES,
     *persistence.SIGNATURES,
     *privilege_escalation.SIGNATURES,
     *stealth.SIGNATURES,

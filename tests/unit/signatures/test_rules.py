@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import malkoha.signatures
 from malkoha.model.event import Event
-from malkoha.model.report import Match
+from malkoha.model.report import Finding, Match, Network
+from malkoha.signatures.base import Signature
 from malkoha.signatures.runner import SIGNATURES, judge
 from malkoha.trace import stap
 from malkoha.trace.processes import Builder
@@ -39,20 +42,21 @@ def events(listing: str) -> list[Event]:
     return made
 
 
-def matches(listing: str, *names: str) -> list[Match]:
+def matches(listing: str, *names: str, findings: Sequence[dict[str, Any]] = ()) -> list[Match]:
     builder = Builder()
     rows = []
     for event in events(listing):
         process = builder.feed(event)
         rows.append(Row(process.key, process.calls - 1, event))
-    found, errors = judge(rows, builder.finish(), {}, [BY_NAME[name] for name in names] or SIGNATURES)
+    sections = {"network": Network(findings=[msgspec.convert(finding, Finding) for finding in findings])}
+    found, errors = judge(rows, builder.finish(), sections, [BY_NAME[name] for name in names] or SIGNATURES)
     assert errors == []
     return found
 
 
 @pytest.mark.parametrize("case", cases())
 def test_case(case: dict[str, Any]) -> None:
-    found = matches(case["trace"], case["signature"])
+    found = matches(case.get("trace", ""), case["signature"], findings=case.get("findings", ()))
     assert [mark.ioc for match in found for mark in match.marks if mark.type == "ioc"] == case.get("ioc", [])
 
 
@@ -68,7 +72,7 @@ def test_every_signature_says_what_it_is() -> None:
         assert 1 <= signature.severity <= 5
         assert signature.description
         assert signature.ttps
-        assert signature.syscalls
+        assert signature.syscalls or signature.on_end is not Signature.on_end
     assert len(BY_NAME) == len(SIGNATURES)
 
 
