@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dpkt
@@ -11,7 +12,8 @@ import dpkt
 from malkoha.network.addresses import GUEST
 from malkoha.network.capture import Capture
 
-START = 1_800_000_000.0
+START = datetime(2026, 11, 23, 21, tzinfo=UTC).timestamp()
+"""When the traces begin that are written as text in the tests."""
 SYN, ACK, PSH, FIN, RST = 0x02, 0x10, 0x08, 0x01, 0x04
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import resource
 import socket
@@ -62,6 +63,8 @@ class Reception:
         try:
             self._listeners[protocol, port] = self._listen(protocol, port)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return  # a service of ours listens there already, for one transfer
             log.warning("port %d is not served: %s", port, error)
             self.refused += 1
             self._forget(protocol, port)
@@ -155,7 +158,10 @@ class Reception:
             if behind is not None and behind.greets:
                 return behind
             first = await talk.peek(wait_s)
-        return self._recognise(first) or known or self._sink
+        recognised = self._recognise(first)
+        if known is not None and recognised is not None and known.speaks == recognised.name:
+            return known
+        return recognised or known or self._sink
 
     def _recognise(self, first: bytes) -> Service | None:
         if not first:

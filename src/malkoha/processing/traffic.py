@@ -25,7 +25,9 @@ FLOOD_PACKETS = 300
 FLOOD_CONNECTIONS = 80
 BEACONS = 4
 BEACON_JITTER = 0.25
-"""Standard deviation of the pauses over their mean."""
+"""How far a pause may be from the median, as a share of that."""
+BEACON_SHARE = 0.75
+"""How many of the pauses have to be near it; the first is often another, after a download."""
 BEACON_S = 0.5
 TUNNEL_NAMES = 8
 TUNNEL_LABEL = 20
@@ -144,19 +146,15 @@ def _beacons(wire: Wire) -> list[Finding]:
     found = []
     for (host, port), moments in times.items():
         pauses = [after - before for before, after in itertools.pairwise(moments)]
-        if len(moments) < BEACONS or (mean := statistics.fmean(pauses)) < BEACON_S:
+        if len(moments) < BEACONS or (period_s := statistics.median(pauses)) < BEACON_S:
             continue
-        if statistics.pstdev(pauses) / mean <= BEACON_JITTER:
-            words = f"{len(moments)} connections to {host} port {port}, one every {mean:.1f} s"
-            found.append(
-                Finding(
-                    kind="beacon",
-                    target=f"{host}:{port}",
-                    count=len(moments),
-                    period_s=round(mean, 2),
-                    description=words,
-                )
-            )
+        regular = sum(abs(pause - period_s) <= BEACON_JITTER * period_s for pause in pauses)
+        if regular < BEACONS - 1 or regular < BEACON_SHARE * len(pauses):
+            continue
+        words = f"{len(moments)} connections to {host} port {port}, one every {period_s:.1f} s"
+        one = Finding(kind="beacon", target=f"{host}:{port}", count=len(moments), description=words)
+        one.period_s = round(period_s, 2)
+        found.append(one)
     return found
 
 
@@ -196,10 +194,8 @@ def looks_generated(label: str) -> bool:
         return False
     digits = sum(character.isdigit() for character in label)
     vowels = len(_VOWELS.findall(letters)) / max(len(letters), 1)
-    points = (
-        (vowels < 0.25) + bool(_CONSONANTS.search(letters)) + (digits >= 3 and letters != "") + (entropy(label) > 3.3)
-    )
-    return points >= 2
+    signs = (vowels < 0.25, _CONSONANTS.search(letters) is not None, digits >= 3 and bool(letters))
+    return sum(signs) >= 2
 
 
 def _generated(lookups: list[Lookup]) -> list[Finding]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from malkoha.reporting import files, listing, overview, wording
+from malkoha.reporting import files, listing, overview, wire, wording
 from malkoha.reporting.listing import TEXT
 from malkoha.reporting.wording import count, duration, items, mapping, number, shorten, size
 
@@ -44,12 +44,13 @@ def page(report: Mapping[str, Any]) -> dict[str, Any]:
         "gaps": wording.gaps(report)[:200],
         "signatures": _signatures(items(report.get("signatures"))),
         "overview": overview.overview(report),
-        "touched": listing.touched(summary, mapping(report.get("network")), mapping(own.get("summary_omitted"))),
+        "touched": listing.touched(summary, {}, mapping(own.get("summary_omitted"))),
         "noise": listing.noise(mapping(own.get("noise"))),
         "output": listing.output(mapping(mapping(report.get("malkoha")).get("output"))),
         "elf": listing.elf(mapping(mapping(report.get("static")).get("elf"))),
         "strings": [shorten(str(text), TEXT) for text in items(report.get("strings"))[:10_000]],
         "files": files.taken(report),
+        "network": wire.wire(report),
         "stages": _stages(report),
         "facts": _facts(report),
         "log": [shorten(str(line), 2000) for line in items(mapping(report.get("debug")).get("log"))[-1000:]],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,16 @@ import pytest
 from malkoha.network.answers import Answers, fake_address
 from malkoha.network.conversation import Conversation
 from malkoha.network.journal import Journal, Session
-from malkoha.network.services import SERVICES
+from malkoha.network.services import SERVICES, shell
 from malkoha.network.services.base import Datagram, Service, World
+from malkoha.network.services.brokers import Irc, Mqtt, Ntp, Redis, Socks, Stratum
 from malkoha.network.services.dns import Dns
+from malkoha.network.services.docker import Docker
 from malkoha.network.services.http import Http
+from malkoha.network.services.mail import Smtp
+from malkoha.network.services.shell import Ssh, Telnet
 from malkoha.network.services.sink import Sink
+from malkoha.network.services.transfer import Ftp, Tftp
 
 HERE, THERE = ("10.20.0.51", 40000), ("203.0.113.7", 80)
 
@@ -159,3 +166,198 @@ def test_the_sink_drives_a_reverse_shell_and_keeps_what_it_says(world: World, tm
     assert got == b"id\nuname -a\nexit\n"
     assert [step["command"] for step in session.steps] == ["id\n", "uname -a\n", "exit\n"]
     assert session.payloads[0].size == 3 * 17
+
+
+# -- shells ------------------------------------------------------------------------------------------------------------
+
+
+def test_telnet_takes_any_login_and_keeps_what_is_typed(world: World, tmp_path: Path) -> None:
+    words = b"\xff\xfd\x01root\r\nvizxv\r\nuname -a\r\n/bin/busybox MIRAI\r\nexit\r\n"
+    got, session = talk(Telnet(world), exchange(words), tmp_path)
+    assert b"login: " in got
+    assert b"x86_64 GNU/Linux" in got
+    assert b"MIRAI: applet not found" in got
+    assert {"user": "root", "password": "vizxv"}.items() <= session.steps[0].items()
+    assert [step["command"] for step in session.steps[1:]] == ["uname -a", "/bin/busybox MIRAI", "exit"]
+
+
+def test_what_the_shell_answers() -> None:
+    assert shell.answer("id; whoami && echo 'hi'") == "uid=0(root) gid=0(root) groups=0(root)\r\nroot\r\nhi"
+    assert shell.answer("rm -rf /") == ""
+    assert shell.answer("") == ""
+
+
+def test_ssh_takes_any_login_and_answers_a_command(world: World, tmp_path: Path) -> None:
+    import asyncssh
+
+    async def scene() -> tuple[str, Session]:
+        journal = Journal(tmp_path)
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        far.setblocking(False)
+        session = journal.begin("tcp", HERE, ("203.0.113.8", 22))
+        serving = asyncio.create_task(Ssh(world).take(near, session, journal))
+        options = {"username": "root", "password": "toor", "known_hosts": None, "client_keys": [], "agent_path": None}
+        async with asyncssh.connect("server", sock=far, config=[], **options) as client:
+            done = await client.run("uname -m")
+        assert await asyncio.wait_for(serving, 30)
+        journal.close()
+        return str(done.stdout), session
+
+    said, session = asyncio.run(scene())
+    assert said == "x86_64\n"
+    assert {"user": "root", "password": "toor"}.items() <= session.steps[0].items()
+    assert session.steps[-1]["command"] == "uname -m"
+    assert Ssh(world).recognises(b"SSH-2.0-x")
+
+
+# -- mail and files ----------------------------------------------------------------------------------------------------
+
+
+def test_mail_is_kept_with_its_login(world: World, tmp_path: Path) -> None:
+    login = base64.b64encode(b"\0bob\0secret")
+    words = (
+        b"EHLO web01\r\nAUTH PLAIN " + login + b"\r\nAUTH LOGIN\r\nYm9i\r\ncHc=\r\n"
+        b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: x\r\n\r\n..dot\r\n.\r\nQUIT\r\n"
+    )
+    got, session = talk(Smtp(world), exchange(words), tmp_path)
+    assert got.startswith(b"220 ")
+    assert b"STARTTLS" not in got
+    assert got.endswith(b"221 2.0.0 Bye\r\n")
+    logins = [(step["user"], step["password"]) for step in session.steps if step["what"] == "login"]
+    assert logins == [("bob", "secret"), ("bob", "pw")]
+    (mail,) = session.payloads
+    assert (tmp_path / "payloads" / mail.sha256).read_bytes() == b"Subject: x\r\n\r\n.dot\r\n"
+
+
+def test_ftp_gives_and_takes_files(world: World, tmp_path: Path) -> None:
+    def script(control: socket.socket) -> bytes:
+        stream = control.makefile("rwb")
+
+        def ask(line: bytes) -> bytes:
+            stream.write(line + b"\r\n")
+            stream.flush()
+            return stream.readline()
+
+        def passive() -> socket.socket:
+            port = int(ask(b"EPSV").split(b"|")[3])
+            return socket.create_connection(("127.0.0.1", port), 20)
+
+        stream.readline()
+        assert ask(b"USER anonymous").startswith(b"331")
+        assert ask(b"PASS x@y").startswith(b"230")
+        with passive() as data:
+            assert ask(b"RETR agent.x86_64").startswith(b"150")
+            got = b"".join(iter(lambda: data.recv(4096), b""))
+        stream.readline()
+        with passive() as data:
+            assert ask(b"STOR loot").startswith(b"150")
+            data.sendall(b"stolen")
+        stream.readline()
+        assert ask(b"PORT 1,2,3,4,0,0").startswith(b"501")
+        assert ask(b"RETR x").startswith(b"150")
+        assert stream.readline().startswith(b"425")
+        ask(b"QUIT")
+        stream.close()
+        return got
+
+    got, session = talk(Ftp(world), script, tmp_path)
+    assert got.startswith(b"\x7fELF")
+    assert [(payload.kind, payload.name) for payload in session.payloads] == [
+        ("received", "agent.x86_64"),
+        ("sent", "loot"),
+    ]
+
+
+def test_tftp_in_blocks(world: World) -> None:
+    tftp = Tftp(world)
+
+    def ask(data: bytes) -> list[bytes]:
+        return tftp.datagram(Datagram(data, HERE, THERE))
+
+    (first,) = ask(b"\0\1agent.x86_64\0octet\0")
+    assert first.startswith(b"\0\3\0\1\x7fELF")
+    assert ask(b"\0\4\0\1") == []
+    assert ask(b"\0\2loot\0octet\0") == [b"\0\4\0\0"]
+    assert ask(b"\0\3\0\1stolen") == [b"\0\4\0\1"]
+    assert ask(b"") == []
+
+
+# -- brokers -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("service", "words", "wanted"),
+    [
+        (
+            Irc,
+            b"NICK bot\r\nUSER b 0 * :b\r\nPING :x\r\nJOIN #c2\r\nQUIT\r\n",
+            [b"001 bot", b"PONG", b"JOIN #c2", b"ERROR"],
+        ),
+        (
+            Redis,
+            b"*1\r\n$4\r\nPING\r\nINFO\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2\r\nbc\r\n",
+            [b"+PONG", b"redis_version", b"+OK"],
+        ),
+        (
+            Mqtt,
+            b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c\0\0\x82\x06\0\x01\0\x01a\0\xc0\0\xe0\0",
+            [b"\x20\x02", b"\x90\x03\0\x01", b"\xd0\0"],
+        ),
+        (
+            Stratum,
+            b'{"id":1,"method":"login","params":{"login":"4A","pass":"x"}}\nbad\n{"id":2,"method":"submit"}\n',
+            [b"seed_hash", b'"OK"'],
+        ),
+        (
+            Docker,
+            b"POST /v1.43/containers/create HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}GET /version HTTP/1.1\r\n\r\n",
+            [b"201 Created", b"ApiVersion"],
+        ),
+        (
+            Socks,
+            b"\x05\x01\0\x05\x01\0\x03\x02c2\0\x50GET / HTTP/1.1\r\nHost: c2\r\nConnection: close\r\n\r\n",
+            [b"\x05\0\x05\0\0\x01", b"200 OK"],
+        ),
+        (Socks, b"\x04\x01\0\x50\0\0\0\x01me\0c2\0GET / HTTP/1.0\r\n\r\n", [b"\0\x5a", b"200 OK"]),
+    ],
+)
+def test_each_speaks_its_protocol(
+    world: World, tmp_path: Path, service: type[Service], words: bytes, wanted: list[bytes]
+) -> None:
+    got, session = talk(service(world), exchange(words), tmp_path)
+    for word in wanted:
+        assert word in got
+    assert session.steps
+
+
+NOISE = (b"", b"\n" * 50, b"\xff" * 4000, b"*99\r\n$9999999999\r\n", b"\x05", b"[" * 3000 + b"\n")
+
+
+@pytest.mark.parametrize("service", [Irc, Redis, Mqtt, Stratum, Docker, Socks, Smtp, Ftp, Telnet, Http, Sink])
+@pytest.mark.parametrize(
+    "words", [b"", b"\n" * 50, b"\xff" * 4000, b"*99\r\n$9999999999\r\n", b"\x05", b"[" * 3000 + b"\n"]
+)
+def test_noise_does_no_harm(world: World, tmp_path: Path, service: type[Service], words: bytes) -> None:
+    talk(service(world), exchange(words), tmp_path)
+
+
+def test_who_is_recognised_by_its_first_words(world: World) -> None:
+    first = {
+        Irc: b"NICK bot\r\n",
+        Redis: b"*1\r\n$4\r\nPING\r\n",
+        Mqtt: b"\x10\x0c\0\x04MQTT",
+        Stratum: b'{"id":1,"method":"mining.subscribe"}',
+        Socks: b"\x05\x01\0",
+        Http: b"GET / HTTP/1.1\r\n",
+    }
+    for service, words in first.items():
+        found = [other for other in SERVICES if other(world).recognises(words)]
+        assert found == [service]
+
+
+def test_the_time_is_that_of_the_host(world: World) -> None:
+    (answer,) = Ntp(world).datagram(Datagram(b"\x23" + bytes(39) + b"transmit", HERE, THERE))
+    assert answer[24:32] == b"transmit"
+    assert abs(int.from_bytes(answer[40:44]) - 2_208_988_800 - time.time()) < 60
+    assert Ntp(world).datagram(Datagram(b"x", HERE, THERE)) == []

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from malkoha.model.report import Finding
 from malkoha.processing import traffic
 from malkoha.processing.packets import read
 from tests.captures import ACK, SYN, Making
 
 
-def kinds(tmp_path: Path, make: Callable[[Making], None]) -> dict[str, traffic.Finding]:
+def kinds(tmp_path: Path, make: Callable[[Making], None]) -> dict[str, Finding]:
     making = Making()
     make(making)
     found = traffic.findings(read(making.save(tmp_path / "c.pcap"), set()))

@@ -47,6 +47,8 @@ class Service(ABC):
     greets: ClassVar[bool] = False
     """Whether the server speaks first."""
     datagram_ports: ClassVar[tuple[int, ...]] = ()
+    speaks: ClassVar[str] = ""
+    """Name of the service whose first bytes are its own as well: on its ports it goes first."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,0 +1,55 @@
+"""The network part of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from malkoha.reporting.wire import wire
+
+CAUSE = {"pid": 7, "process_name": "curl", "api": "connect", "note": ""}
+
+
+def report(**network: Any) -> dict[str, Any]:
+    return {"info": {"started": 100.0}, "network": network}
+
+
+def test_without_traffic_there_is_no_part() -> None:
+    assert wire({})["tables"] == []
+    assert wire(report(hosts=[], tcp=[]))["tables"] == []
+
+
+def test_each_table_tells_who_it_was() -> None:
+    flow = {"dst": "203.0.113.9", "dport": 80, "time": 101.5, "sent": 10, "received": 20, "answered": True}
+    made = wire(
+        report(
+            mode="sim",
+            packets=12,
+            tcp=[{**flow, "cause": CAUSE}, {**flow, "answered": False}],
+            dns=[{"request": "a.example", "type": "A", "answers": [{"data": "1.2.3.4"}], "cause": CAUSE}],
+            http=[{"uri": "http://old/", "method": "GET", "cause": None}],
+            https_ex=[
+                {"protocol": "https", "host": "c2", "uri": "/x", "method": "POST", "status": 200, "cause": CAUSE}
+            ],
+            downloads=[{"url": "http://c2/x", "size": 200, "files": ["/tmp/x"], "executed": [9], "cause": CAUSE}],
+            findings=[{"description": "much", "count": 3}],
+            icmp=[{"type": 8, "dst": "8.8.8.8", "time": 100.25, "cause": CAUSE}],
+            sessions=[{"service": "smtp", "dst": "x", "dport": 25, "transport": "tcp", "steps": [{"user": "root"}]}],
+        )
+    )
+    tables = {table["title"]: table["rows"] for table in made["tables"]}
+    assert tables["TCP"][0] == ["1.50 s", "203.0.113.9:80", "10 B", "20 B", "curl [7] connect"]
+    assert tables["TCP"][1][1] == "203.0.113.9:80, no answer"
+    assert tables["TCP"][1][-1] == "no call of the sample"
+    assert tables["Names"] == [["a.example", "A", "1.2.3.4", "curl [7] connect"]]
+    assert tables["Requests"] == [["POST https://c2/x", "200", "curl [7] connect"]]
+    assert tables["Downloads"][0][2:4] == ["/tmp/x", "9"]
+    assert tables["Pings"][0][:3] == ["0.25 s", "8.8.8.8", "echo request"]
+    assert tables["Conversations"][0][2] == "root"
+    assert (made["mode"], made["packets"]) == ("sim", 12)
+
+
+def test_tables_are_bounded_and_nonsense_is_shown_as_it_is() -> None:
+    made = wire(report(dns=[{"request": "x" * 10_000}] * 1000, omitted={"dns": 5}, tcp=["bad", None, {"time": "x"}]))
+    names = made["tables"][0]
+    assert (len(names["rows"]), names["total"], names["cut"]) == (300, 1005, True)
+    assert len(names["rows"][0][0]) <= 301
