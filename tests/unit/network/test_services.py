@@ -197,7 +197,13 @@ def test_ssh_takes_any_login_and_answers_a_command(world: World, tmp_path: Path)
         far.setblocking(False)
         session = journal.begin("tcp", HERE, ("203.0.113.8", 22))
         serving = asyncio.create_task(Ssh(world).take(near, session, journal))
-        options = {"username": "root", "password": "toor", "known_hosts": None, "client_keys": [], "agent_path": None}
+        options: dict[str, Any] = {
+            "username": "root",
+            "password": "toor",
+            "known_hosts": None,
+            "client_keys": [],
+            "agent_path": None,
+        }
         async with asyncssh.connect("server", sock=far, config=[], **options) as client:
             done = await client.run("uname -m")
         assert await asyncio.wait_for(serving, 30)
