@@ -54,6 +54,7 @@ eval: setup
 docs: setup
 	$(BIN)/python -c 'from malkoha.config import markdown; print(markdown(), end="")' >docs/settings.md
 	$(BIN)/python -c 'from malkoha.trace.syscalls import markdown; print(markdown(), end="")' >docs/syscalls.md
+	$(BIN)/python -c 'from tests.conformance.known import markdown; print(markdown(), end="")' >docs/conformance.md
 
 # REPORT names the report.json of a real analysis
 screenshots: setup

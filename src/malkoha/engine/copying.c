@@ -200,12 +200,17 @@ static void capture_message(u8 arg, u16 part, u64 pointer, u64 limit, bool compa
 	capture_memory(arg, part + 3, field[4], field[5], 256);
 }
 
-static void capture_messages(u8 arg, u64 pointer, u64 count, bool compat)
+/* Behind the header of each message stands how much of it was received. */
+static void capture_messages(u8 arg, u64 pointer, u64 count, bool received, bool compat)
 {
-	u32 i, step = compat ? 32 : 64;
+	u32 i, step = compat ? 32 : 64, length;
 
-	for (i = 0; i < min_t(u64, count, MESSAGES_LIMIT); i++)
-		capture_message(arg, i * 4, pointer + i * step, ~0ULL >> 1, compat);
+	for (i = 0; i < min_t(u64, count, MESSAGES_LIMIT); i++, pointer += step) {
+		if (!received)
+			capture_message(arg, i * 4, pointer, ~0ULL >> 1, compat);
+		else if (!copy_from_user_nofault(&length, (void __user *)(pointer + (compat ? 28 : 56)), 4))
+			capture_message(arg, i * 4, pointer, length, compat);
+	}
 }
 
 /* struct sock_fprog: part 0 is how many instructions it has, part 1 are they. */
@@ -304,7 +309,7 @@ static void capture_entry(const struct operation *op, u8 arg, u16 part, const un
 		capture_message(arg, 0, pointer, ~0ULL >> 1, compat);
 		break;
 	case OP_MESSAGES:
-		capture_messages(arg, pointer, length_of(op, args), compat);
+		capture_messages(arg, pointer, length_of(op, args), false, compat);
 		break;
 	case OP_FILTER:
 		capture_filter(arg, pointer, compat);
@@ -372,7 +377,7 @@ static void capture_return(const struct operation *op, u8 arg, const unsigned lo
 		capture_message(arg, 0, pointer, ret, compat);
 		break;
 	case OP_OUT_MESSAGES:
-		capture_messages(arg, pointer, ret, compat);
+		capture_messages(arg, pointer, ret, true, compat);
 		break;
 	case OP_OUT_RETURNED:
 		capture_memory(arg, 0, pointer, min_t(u64, ret, 1 << 20) * op->size, BUFFER_LIMIT);

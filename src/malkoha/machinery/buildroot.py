@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,6 +92,22 @@ def compile_module(
         return _keep(work, folder, name, known, time.monotonic() - started)
 
 
+def run(
+    image: Image,
+    work: Path,
+    command: Sequence[str],
+    *,
+    symbols: Path | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> list[str]:
+    """Run a command in the build root, where ``work`` is its /tmp, and return its output lines.
+
+    ``symbols`` takes the place of the kernel's System.map. FailedError of host_tools when the command ends badly.
+    """
+    inside = ["sh", "-c", _ENTER, "sh", str(image.build_root), str(work), str(symbols or ""), image.kernel_release]
+    return host_tools.run(host_tools.isolated([*inside, *command]), on_line=on_line)
+
+
 def loader_files(image: Image) -> dict[str, bytes]:
     """Return what loads a module in the guest: ``staprun``, ``stapio`` and ``lib/NAME`` for libraries the guest lacks.
 
@@ -135,9 +151,8 @@ def _compile(image: Image, work: Path, command: list[str], name: str, symbols: P
             progress.advance(1, f"pass {reached[1]}: {reached[2]}")
 
     progress.step(f"compiling the tracer module {name}", total=4)
-    inside = ["sh", "-c", _ENTER, "sh", str(image.build_root), str(work), str(symbols or ""), image.kernel_release]
     try:
-        host_tools.run(host_tools.isolated([*inside, *command]), on_line=listen)
+        run(image, work, command, symbols=symbols, on_line=listen)
     except host_tools.FailedError as failed:
         log = image.modules / f"{name}.log"
         log.write_text("".join(f"{line}\n" for line in said), encoding="utf-8")

@@ -26,7 +26,7 @@ GUEST_PACKAGES = (
 
 BUILD_PACKAGES = (
     *("systemtap", "systemtap-runtime", f"linux-headers-{KERNEL}", f"linux-image-{KERNEL}"),
-    *("gcc", "make", "zstd", "kmod"),
+    *("gcc", "libc6-dev", "make", "zstd", "kmod", "strace"),
 )
 
 KEPT_TRACE_HEADERS = ("syscalls.h", "sched.h", "signal.h")

@@ -198,6 +198,8 @@ def _memory(argument: Argument, abi: Abi) -> Memory | None:
     show = _shown(argument, abi)
     if show is None:
         return None
+    if argument.unit == "result":  # of which there may be none
+        return lambda blob, _: show(blob.data)
     return _both(show) if kind[0] == "=" else lambda blob, earlier: show(blob.data) if blob.data else earlier
 
 

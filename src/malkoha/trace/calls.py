@@ -30,6 +30,8 @@ _ADDRESS_CALLS = frozenset({"mmap", "mmap2", "brk", "mremap", "shmat"})
 _ARGUMENTS = struct.Struct("<6Q")
 _ARGUMENTS_AT = 48
 _LAST_ERROR = 4095
+_EXECUTES = (59, 322, 11, 358)
+"""execve and execveat of x86-64 and of i386."""
 
 
 class _Shown:
@@ -65,7 +67,9 @@ class Calls:
         nr = small[entries * 2 + 8]
         back = np.maximum(returns, 0)
         back_nr = small[back * 2 + 8]
-        returned = (returns >= 0) & ((back_nr == nr) | (back_nr == -1))  # sigreturn has no number when it returns
+        # sigreturn has no number when it returns, and what was executed returns as from execve, whichever call it was
+        executed = np.isin(nr, _EXECUTES) & np.isin(back_nr, _EXECUTES)
+        returned = (returns >= 0) & ((back_nr == nr) | (back_nr == -1) | executed)
         self.orphans += int((returns >= 0).sum() - returned.sum())
         began = (words[entries + 2] & NS).astype(np.int64)
         ret = words[back + 5].view(np.int64)

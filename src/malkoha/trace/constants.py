@@ -155,6 +155,7 @@ _SPECIAL: dict[str, Callable[[int], str]] = {
     "errno": lambda value: ERRNOS.get(value, str(value)),
     "capversion": lambda value: enum(value, "capversion_names"),
     "caps": capabilities,
+    "stamp": lambda value: {0x3FFFFFFF: "UTIME_NOW", 0x3FFFFFFE: "UTIME_OMIT"}.get(value, str(value)),
     "persona": lambda value: (
         hex(value) if value == 0xFFFFFFFF else _enum_and_flags(value, 0xFF, "persona_base", "persona")
     ),
@@ -162,7 +163,6 @@ _SPECIAL: dict[str, Callable[[int], str]] = {
     "schedpol": lambda value: _enum_and_flags(value, 0x3FFFFFFF, "sched", "sched_reset"),
     "quota": _quota,
     "keyid": lambda value: ENUMS["keyring"].get(value, _signed(value)),
-    "keyperm": hex,
     "ioprio": _priority,
     "dev": hex,
     "key": lambda value: hex(value) if value else "IPC_PRIVATE",

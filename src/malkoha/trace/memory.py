@@ -115,6 +115,8 @@ def signal_information(content: bytes, abi: Abi) -> dict[str, str]:
         pid, uid, status = struct.unpack_from("<iIi", fields)
         shown |= {"si_pid": str(pid), "si_uid": str(uid)}
         shown["si_status"] = str(status) if code == 1 else constants.show(status & 0xFFFFFFFF, "sig")
+        times = struct.unpack_from("<ii", fields, 12) if abi == "i386" else struct.unpack_from("<qq", fields, 16)
+        shown |= {"si_utime": str(times[0]), "si_stime": str(times[1])}
     elif code == -2:
         timer, overrun = struct.unpack_from("<ii", fields)
         shown |= {"si_timerid": str(timer), "si_overrun": str(overrun), "si_value": _value(fields, abi)}
@@ -173,6 +175,22 @@ def handle(content: bytes, abi: Abi) -> dict[str, str]:
     return {"handle_bytes": str(size), "handle_type": hex(kind & 0xFFFFFFFF), "f_handle": content[8 : 8 + size].hex()}
 
 
+def contexts(content: bytes, abi: Abi) -> list[dict[str, str]]:
+    """Show the struct lsm_ctx that lsm_get_self_attr(2) gives, one behind the other."""
+    del abi
+    found = []
+    offset = 0
+    while offset + 32 <= len(content):
+        module, bits, length, size = struct.unpack_from("<4Q", content, offset)
+        words = content[offset + 32 : offset + 32 + size]
+        shown = {"id": constants.show(module, "lsm_id"), "flags": hex(bits), "len": str(length), "ctx_len": str(size)}
+        found.append(shown | {"ctx": plain(words, "x86-64")})
+        if length < 32:
+            break
+        offset += length
+    return found
+
+
 def instructions(content: bytes, abi: Abi) -> list[str]:
     """Show a classic BPF program, four fields an instruction."""
     del abi
@@ -216,6 +234,7 @@ SHAPES: dict[str, Shape] = {
     "optval": option,
     "text": plain,
     "handle": handle,
+    "lsm_ctx": contexts,
 }
 """By the name that a kind bears behind its sign."""
 

@@ -29,9 +29,9 @@ def address(data: bytes) -> dict[str, str]:
         shown |= {"sin_port": str(int.from_bytes(data[2:4])), "sin_addr": inet_ntop(AF_INET, data[4:8])}
     elif family == 10 and len(data) >= 24:
         port, flow = struct.unpack_from(">HI", data, 2)
-        shown |= {"sin6_port": str(port), "sin6_addr": inet_ntop(AF_INET6, data[8:24]), "flowinfo": str(flow)}
+        shown |= {"sin6_port": str(port), "sin6_addr": inet_ntop(AF_INET6, data[8:24]), "sin6_flowinfo": str(flow)}
         if len(data) >= 28:
-            shown["scope_id"] = str(int.from_bytes(data[24:28], "little"))
+            shown["sin6_scope_id"] = str(int.from_bytes(data[24:28], "little"))
     elif family == 16 and len(data) >= 12:
         pid, groups = struct.unpack_from("<II", data, 4)
         shown |= {"nl_pid": str(pid), "nl_groups": hex(groups)}
@@ -39,7 +39,8 @@ def address(data: bytes) -> dict[str, str]:
         protocol = int.from_bytes(data[2:4])
         index = int.from_bytes(data[4:8], "little", signed=True)
         link = data[12 : 12 + min(data[11], 8)]
-        shown |= {"sll_protocol": hex(protocol), "sll_ifindex": str(index), "sll_addr": link.hex(":")}
+        shown |= {"sll_protocol": hex(protocol), "sll_ifindex": str(index), "sll_hatype": str(data[8] | data[9] << 8)}
+        shown |= {"sll_pkttype": str(data[10]), "sll_halen": str(data[11]), "sll_addr": link.hex(":")}
     else:
         shown["sa_data"] = data[2:].hex()
     return shown

@@ -76,8 +76,10 @@ _LAYOUTS_64 = {
     "u64x3": "a:Q:x b:Q:x c:Q:x",
     "timespec": "tv_sec:q tv_nsec:q",
     "timespec64": "tv_sec:q tv_nsec:q",
-    "timespec2": "2*timespec",
-    "timespec64_2": "2*timespec64",
+    "stamp": "tv_sec:q tv_nsec:q:stamp",
+    "timespec2": "2*stamp",
+    "stamp64": "tv_sec:q tv_nsec:q:stamp",
+    "timespec64_2": "2*stamp64",
     "timeval": "tv_sec:q tv_usec:q",
     "timeval2": "2*timeval",
     "timezone": "tz_minuteswest:i tz_dsttime:i",
@@ -114,8 +116,8 @@ _LAYOUTS_64 = {
     "statfs": "f_type:Q:fs_magic f_bsize:q f_blocks:Q " + _ATTRIBUTES.format("Q") + " f_namelen:q f_frsize:q "
     "f_flags:Q:st_flags",
     "ustat": "f_tfree:i _:I f_tinode:Q f_fname:6s f_fpack:6s",
-    "sysinfo": "uptime:q load1:Q load5:Q load15:Q totalram:Q freeram:Q sharedram:Q bufferram:Q totalswap:Q freeswap:Q "
-    "procs:H _:H _:I totalhigh:Q freehigh:Q mem_unit:I",
+    "sysinfo": "uptime:q loads.0:Q loads.1:Q loads.2:Q totalram:Q freeram:Q sharedram:Q bufferram:Q totalswap:Q "
+    "freeswap:Q procs:H _:H _:I totalhigh:Q freehigh:Q mem_unit:I",
     "flock": "l_type:h:lock l_whence:h:seek _:I l_start:q l_len:q l_pid:i",
     "flock64": "l_type:h:lock l_whence:h:seek _:I l_start:q l_len:q l_pid:i",
     "owner": "type:i:owner pid:i",
@@ -170,7 +172,7 @@ _LAYOUTS_64 = {
     "bpf_map_create": "map_type:I:bpf_map key_size:I value_size:I max_entries:I map_flags:I:x inner_map_fd:I "
     "numa_node:I "
     "map_name:16s",
-    "bpf_map_elem": "map_fd:I _:I key:Q:x value:Q:x flags:Q:x",
+    "bpf_map_elem": "map_fd:I _:I key:Q:x value:Q:x flags:Q:bpf_elem",
     "bpf_map_next": "map_fd:I _:I key:Q:x next_key:Q:x",
     "bpf_map_freeze": "map_fd:I",
     "bpf_prog_load": "prog_type:I:bpf_prog insn_cnt:I insns:Q:x license:Q:x log_level:I log_size:I log_buf:Q:x "
@@ -204,11 +206,11 @@ _LONGS = (
         "time",
         "context",
         "timespec",
+        "stamp",
         "timeval",
-        "tms",
     ),
-    *("utimbuf", "rlimit", "rusage", "itimerval", "itimerspec", "iovec", "iovec_one", "mq_attr", "kexec_segment"),
-    *("sigevent", "shminfo"),
+    *("tms", "utimbuf", "rlimit", "rusage", "itimerval", "itimerspec", "iovec", "iovec_one", "mq_attr"),
+    *("kexec_segment", "sigevent", "shminfo"),
 )
 """Made of longs and pointers only, which have four bytes on i386."""
 _OTHER = (
@@ -243,7 +245,7 @@ _LAYOUTS_32 = (
         "ifconf": "ifc_len:i ifc_buf:I:x",
         "mmap_args": "addr:I:x length:I prot:I:prot flags:I:map fd:i offset:I:x",
         "select_args": "nfds:i readfds:I:x writefds:I:x exceptfds:I:x timeout:I:x",
-        "sysinfo": "uptime:i load1:I load5:I load15:I totalram:I freeram:I sharedram:I bufferram:I totalswap:I "
+        "sysinfo": "uptime:i loads.0:I loads.1:I loads.2:I totalram:I freeram:I sharedram:I bufferram:I totalswap:I "
         "freeswap:I procs:H _:H totalhigh:I freehigh:I mem_unit:I",
     }
 )

@@ -45,9 +45,9 @@ NAMED = {
     (name, word): value
     for name, words in (FLAGS | ENUMS).items()
     for value, word in words.items()
-    if not name.startswith("syslog") and name != "persona_base"
+    if not name.startswith(("syslog", "keyperm")) and name != "persona_base"
 }
-"""(set, word) -> our value; the kernel keeps the SYSLOG_ACTION_ words to itself, and PER_ words have flags above."""
+"""(set, word) -> our value; the kernel keeps SYSLOG_ACTION_ and KEY_POS_ to itself, and PER_ words have flags above."""
 
 
 def in_python() -> dict[str, int]:

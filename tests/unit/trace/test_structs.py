@@ -21,7 +21,8 @@ SIZES_64 = {
     "byte": 1, "s32": 4, "u32": 4, "u64": 8, "pointer": 8, "u32_value": 4, "u64_value": 8, "size_value": 8, "time": 8,
     "long_hex": 8, "address": 8, "offset": 8, "offset64": 8, "loff": 8, "timer": 4, "context": 8, "signal_value": 4,
     "socktype": 4, "family": 4, "ipproto": 4, "errno": 4, "lsm_id": 8, "fs_flags": 4, "mpolicy": 4, "seccomp_action": 4,
-    "comm": 16, "u64x2": 16, "u64x3": 24, "timespec64_2": 32, "timezone": 8, "itimerspec64": 32, "tms": 32,
+    "comm": 16, "u64x2": 16, "u64x3": 24, "timespec64_2": 32, "stamp": 16, "stamp64": 16, "timezone": 8, "tms": 32,
+    "itimerspec64": 32,
     "utimbuf": 16, "rusage": 144, "sigset32": 4, "sched_param": 4, "sched_attr": 56, "owner": 8, "iovec": 16,
     "iovec_one": 16, "winsize": 8, "termios": 36, "clone_range": 32, "linger": 8, "ucred": 12, "ip_mreq": 8,
     "ipv6_mreq": 20, "packet_mreq": 16, "user_desc": 16, "io_event": 32, "iocb": 64, "sembuf": 6, "kexec_segment": 32,
@@ -34,6 +35,7 @@ SIZES_64 = {
 }  # fmt: skip
 """Whole structures; the others are the beginnings of longer ones."""
 SIZES_32 = SIZES_64 | {
+    "stamp": 8,
     "pointer": 4, "size_value": 4, "long_hex": 4, "address": 4, "offset": 4, "time": 4, "context": 4, "tms": 16,
     "utimbuf": 8, "rusage": 72, "iovec": 8, "iovec_one": 8, "kexec_segment": 16, "stat": 64, "oldstat": 32,
     "old_sigaction": 16, "flock": 16, "flock64": 24, "stat64": 96, "ifconf": 8,
@@ -88,7 +90,7 @@ IN_C = {
     "io_uring_params": "io_uring_params",
 }
 OTHER_NAMES = {
-    "load1": "loads[0]", "load5": "loads[1]", "load15": "loads[2]", "f_fsid.0": "f_fsid.__val[0]",
+    "loads.0": "loads[0]", "loads.1": "loads[1]", "loads.2": "loads[2]", "f_fsid.0": "f_fsid.__val[0]",
     "f_fsid.1": "f_fsid.__val[1]", "ifc_buf": "ifc_ifcu.ifcu_buf",
 }  # fmt: skip
 HEADERS = (

@@ -30,7 +30,7 @@ from malkoha.trace.syscalls import (
 DOCUMENT = Path(__file__).parents[3] / "docs" / "syscalls.md"
 HEADERS = Path("/usr/include/x86_64-linux-gnu/asm")
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
-LENGTHS = frozenset({"int", "uint", "size", "ulong", "long", "ptr", "=int"})
+LENGTHS = frozenset({"int", "uint", "size", "ulong", "long", "ptr", "=int", "=u32_value"})
 ABIS: tuple[Abi, ...] = ("x86-64", "i386")
 MEASURED = frozenset(("in", "sa", ">sa", "iov", ">iov", "mmsg", "mbuf", "iocbs"))
 """Kinds that need to know a length."""
