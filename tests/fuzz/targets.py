@@ -13,6 +13,7 @@ from malkoha.model.event import Event
 from malkoha.model.process import Process
 from malkoha.trace import columns, records, stap
 from malkoha.trace.decode import Decoder
+from malkoha.trace.placing import Placer
 from malkoha.trace.processes import Builder, build
 from malkoha.trace.stap_lines import write_line
 from malkoha.trace.store import Trace, write_batches
@@ -68,7 +69,7 @@ def _check(batches: Sequence[pa.RecordBatch]) -> list[Event]:
     """What holds for every trace."""
     builder, placed = Builder(), 0
     for batch in batches:
-        keys, numbers = builder.place(batch)
+        keys, numbers = Placer(builder).place(batch)
         assert len(keys) == len(numbers) == len(batch)
         placed += sum(number is not None for number in numbers)
     processes = builder.finish()

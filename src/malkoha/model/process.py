@@ -35,6 +35,16 @@ class Cause(msgspec.Struct, kw_only=True):
     """Key of the process that is the cause; None when the trace does not tell."""
 
 
+class Ids(msgspec.Struct, kw_only=True):
+    """On whose behalf a process acts, and since when."""
+
+    time_ns: int
+    uid: int
+    euid: int
+    gid: int
+    egid: int
+
+
 class Process(msgspec.Struct, kw_only=True):
     """One process; pids are reused, so ``key`` names it within one trace and is the column ``process`` there."""
 
@@ -51,6 +61,8 @@ class Process(msgspec.Struct, kw_only=True):
     images: list[Image] = []
     images_total: int = 0
     comms: list[Comm] = []
+    ids: list[Ids] = []
+    """Its user and group ids, from its start on and where they changed; empty where the trace does not tell."""
     tids: list[int] = []
     threads: int = 1
     """How many threads it had in all, its first included; ``tids`` lists the first of them."""

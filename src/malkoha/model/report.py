@@ -201,6 +201,16 @@ class ImageInfo(msgspec.Struct, kw_only=True):
     cwd: str = ""
 
 
+class IdsInfo(msgspec.Struct, kw_only=True):
+    """On whose behalf a process acted, and since when."""
+
+    time: float
+    uid: int
+    euid: int
+    gid: int
+    egid: int
+
+
 class ProcessInfo(msgspec.Struct, kw_only=True):
     """One process with its first calls; fields from ``tids`` on are malkoha's."""
 
@@ -220,6 +230,8 @@ class ProcessInfo(msgspec.Struct, kw_only=True):
     images: list[ImageInfo]
     names: list[str]
     """Every comm that the process bore, in order."""
+    ids: list[IdsInfo] = []
+    """Its user and group ids, from its start on and where they changed."""
     ended: float | None
     exit_code: int | None
     exit_signal: int | None

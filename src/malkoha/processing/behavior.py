@@ -13,7 +13,7 @@ import msgspec
 
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.model.report import Behavior, Call, Generic, ImageInfo, ProcessInfo, TreeNode
+from malkoha.model.report import Behavior, Call, Generic, IdsInfo, ImageInfo, ProcessInfo, TreeNode
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.summary import APIS, Summary
 from malkoha.trace import stap, syscalls
@@ -232,6 +232,10 @@ def _process(process: Process, calls: list[Call], texts: _Texts) -> ProcessInfo:
             for image in images
         ],
         names=[comm.comm for comm in process.comms],
+        ids=[
+            IdsInfo(time=ids.time_ns / 1e9, uid=ids.uid, euid=ids.euid, gid=ids.gid, egid=ids.egid)
+            for ids in process.ids
+        ],
         ended=None if process.ended_ns is None else process.ended_ns / 1e9,
         exit_code=process.exit_code,
         exit_signal=process.exit_signal,

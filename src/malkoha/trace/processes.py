@@ -15,15 +15,13 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from malkoha.model.event import Event
-from malkoha.model.process import Cause, Comm, Image, Process
-from malkoha.trace import columns
+from malkoha.model.process import Cause, Comm, Ids, Image, Process
+from malkoha.trace.syscalls import IDENTITY_CALLS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
     from malkoha.trace.store import Trace
 
 LISTED = 64
@@ -31,7 +29,8 @@ LISTED = 64
 FORKS = frozenset({"fork", "vfork", "clone", "clone2", "clone3"})
 EXECS = frozenset({"execve", "execveat"})
 EXITS = frozenset({"exit", "exit_group"})
-_WATCHED = FORKS | EXECS | EXITS
+WATCHED = FORKS | EXECS | EXITS | IDENTITY_CALLS
+"""Calls that can change what is known of a process."""
 BEFORE_EXEC = frozenset({"exec", "unit", "cron", "at", "udev"})
 """Causes with which a process is adopted before it runs the program that matters."""
 _SHELLS = frozenset({"sh", "dash", "bash", "busybox"})
@@ -56,15 +55,15 @@ class Builder:
     """Takes events one by one; ``feed`` tells to which process an event belongs."""
 
     def __init__(self) -> None:
-        self._live: dict[int, _Node] = {}
+        self.live: dict[int, _Node] = {}
         self._gone: dict[int, _Node] = {}
-        self._nodes: list[_Node] = []
+        self.nodes: list[_Node] = []
         self.recorded = False
         """Whether the trace has fork, exec and exit events of its own."""
 
     def feed(self, event: Event) -> Process:
         """Take the next event; return its process, whose ``calls`` counts the event if it is a call."""
-        node = self._live.get(event.pid)
+        node = self.live.get(event.pid)
         if node is None:
             node = self._appear(event)
         process = node.process
@@ -73,7 +72,7 @@ class Builder:
         if event.kind == "syscall":
             if not process.first_seen_ns:
                 process.first_seen_ns = event.time_ns
-            if event.api in _WATCHED:
+            if event.api in WATCHED:
                 self._call(node, event)
             process.calls += 1
             if event.tid != process.pid and event.tid not in node.threads:
@@ -83,66 +82,11 @@ class Builder:
         process.last_seen_ns = max(process.last_seen_ns, event.time_ns)
         return process
 
-    def place(self, batch: pa.RecordBatch) -> tuple[list[int], list[int | None]]:
-        """Take the next events as columns; give each one's process, -1 for none, and the number of each call there.
-
-        The same as ``feed`` for each; but what changes nothing, as nearly all calls do, is only counted.
-        """
-        import numpy as np
-
-        keys: list[int] = []
-        numbers: list[int | None] = []
-        add_key, add_number, live = keys.append, numbers.append, self._live
-        changing = self._changing(batch)
-        pids, tids, comms = (columns.plain(batch.column(name)) for name in ("pid", "tid", "comm"))
-        for row, (pid, tid, comm) in enumerate(zip(pids, tids, comms, strict=True)):
-            node = live.get(pid)
-            if (
-                row in changing
-                or node is None
-                or (comm != node.comm and (tid == pid or not self.recorded))
-                or tid not in node.threads
-                or not node.process.first_seen_ns
-            ):
-                event = changing.get(row) or next(columns.to_events(batch.slice(row, 1)))
-                process = self.feed(event) if event.kind != "unknown" else None
-                add_key(-1 if process is None else process.key)
-                add_number(process.calls - 1 if process is not None and event.kind == "syscall" else None)
-            else:
-                process = node.process
-                add_key(process.key)
-                add_number(process.calls)
-                process.calls += 1
-        if keys:
-            self._seen(np.array(keys), batch.column("time_ns").to_numpy())
-        return keys, numbers
-
-    def _changing(self, batch: pa.RecordBatch) -> dict[int, Event]:
-        """Pick the events that can change the tree: by their row."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        other = pc.not_equal(batch.column("kind").cast(pa.string()), "syscall")
-        watched = pc.is_in(batch.column("api").cast(pa.string()), value_set=pa.array(sorted(_WATCHED)))
-        rows = pc.indices_nonzero(pc.or_(other, watched))
-        return dict(zip(rows.to_pylist(), columns.to_events(batch.take(rows)), strict=True))
-
-    def _seen(self, keys: npt.NDArray[np.int64], times_ns: npt.NDArray[np.int64]) -> None:
-        """Note when the processes of these events were last seen."""
-        import numpy as np
-
-        known = keys >= 0
-        latest = np.zeros(len(self._nodes), np.int64)
-        np.maximum.at(latest, keys[known], times_ns[known])
-        for key in np.unique(keys[known]).tolist():
-            process = self._nodes[key].process
-            process.last_seen_ns = max(process.last_seen_ns, int(latest[key]))
-
     def _new(self, pid: int, event: Event) -> _Node:
-        process = Process(key=len(self._nodes), pid=pid, started_ns=event.time_ns, tids=[pid])
+        process = Process(key=len(self.nodes), pid=pid, started_ns=event.time_ns, tids=[pid])
         node = _Node(process)
-        self._nodes.append(node)
-        self._live[pid] = node
+        self.nodes.append(node)
+        self.live[pid] = node
         self._gone.pop(pid, None)
         return node
 
@@ -152,7 +96,7 @@ class Builder:
         if gone is not None and self.recorded and gone.end_seq is not None and event.seq < gone.end_seq:
             return gone
         node = self._new(event.pid, event)
-        parent = self._live.get(event.ppid) if event.ppid and event.ppid != event.pid else None
+        parent = self.live.get(event.ppid) if event.ppid and event.ppid != event.pid else None
         if parent is not None:
             _adopt(parent, node)
         else:
@@ -183,6 +127,8 @@ class Builder:
                 node.setup_end = node.process.calls
             if event.ret == 0 or (event.ret is None and not self.recorded):
                 self._exec_call(node, event)
+        elif event.api in IDENTITY_CALLS:
+            _acts(node.process, event, event.args.get("identity"))
         elif self.recorded:
             return
         elif event.api in FORKS:
@@ -205,13 +151,13 @@ class Builder:
     def _forked(self, node: _Node, event: Event) -> None:
         child_id = event.ret or 0
         if "CLONE_THREAD" in str(event.args):
-            child = self._live.get(child_id)
+            child = self.live.get(child_id)
             if child is not None and not self._descends(node, child):
                 self._merge(child, node)
-            self._live[child_id] = node
+            self.live[child_id] = node
             self._thread(node, child_id)
             return
-        child = self._live.get(child_id)
+        child = self.live.get(child_id)
         if child is None or child.process.parent is not None or child is node:
             child = self._new(child_id, event)
         _adopt(node, child)
@@ -224,7 +170,7 @@ class Builder:
             if key == other.process.key:
                 return True
             seen.add(key)
-            key = self._nodes[key].process.parent
+            key = self.nodes[key].process.parent
         return False
 
     def _merge(self, child: _Node, node: _Node) -> None:
@@ -234,7 +180,7 @@ class Builder:
         node.process.calls += child.process.calls
         for key in child.process.children:
             if key != node.process.key:
-                _adopt(node, self._nodes[key])
+                _adopt(node, self.nodes[key])
 
     # ----------------------------------------------------------------------------------------------- records
 
@@ -248,6 +194,8 @@ class Builder:
                 child = self._new(child_pid, event)
                 self._rename(child, event)
                 _adopt(node, child)
+                if node.process.ids:
+                    child.process.ids = [msgspec.structs.replace(node.process.ids[-1], time_ns=event.time_ns)]
             return
         if not node.process.first_seen_ns:
             node.process.first_seen_ns = event.time_ns
@@ -260,6 +208,7 @@ class Builder:
             if node.setup_end is None:
                 node.setup_end = node.process.calls
             self._image(node, event, path, words, str(event.args.get("cwd", "")))
+            _acts(node.process, event, event.args)
         elif event.kind == "exit" and _true(event.args.get("group")):
             self._ended(node, event, _int(event.args, "code"), _signal(event.args))
 
@@ -268,7 +217,7 @@ class Builder:
         process = node.process
         if process.cause is not None:
             return
-        cause = self._live.get(_int(event.args, "by")) or self._gone.get(_int(event.args, "by"))
+        cause = self.live.get(_int(event.args, "by")) or self._gone.get(_int(event.args, "by"))
         process.cause = Cause(
             why=str(event.args.get("why", "")),
             what=str(event.args.get("what", "")),
@@ -296,14 +245,14 @@ class Builder:
         process.exit_code = None if signal or code is None else code & 0xFF
         node.end_seq = event.seq
         for tid in node.threads:
-            if self._live.get(tid) is node:
-                del self._live[tid]
+            if self.live.get(tid) is node:
+                del self.live[tid]
         if process.parent is None or len(self._gone) < 1 << 16:
             self._gone[process.pid] = node
 
     def finish(self) -> list[Process]:
         """Settle what only the whole trace tells; return the processes in order of appearance, launcher included."""
-        nodes = [node for node in self._nodes if node.into is None]
+        nodes = [node for node in self.nodes if node.into is None]
         if not self.recorded:
             nodes = [node for node in nodes if node.process.pid > 0]
         by_key = {node.process.key: node.process for node in nodes}
@@ -323,6 +272,17 @@ class Builder:
                 process.comms = [comm for comm in process.comms if comm.time_ns >= begin] or process.comms[-1:]
             process.first_seen_ns = process.first_seen_ns or process.started_ns
         return [node.process for node in nodes]
+
+
+def _acts(process: Process, event: Event, told: Any) -> None:
+    """Note ids that differ from those before; ``told`` is the part of an event that may name all four."""
+    names = ("uid", "euid", "gid", "egid")
+    found = {name: _parse(told.get(name)) for name in names} if isinstance(told, dict) else {}
+    values = {name: value for name, value in found.items() if value is not None}
+    if len(values) < len(names) or len(process.ids) >= LISTED:
+        return
+    if not process.ids or any(getattr(process.ids[-1], name) != value for name, value in values.items()):
+        process.ids.append(Ids(time_ns=event.time_ns, **values))
 
 
 def _adopt(parent: _Node, child: _Node) -> None:

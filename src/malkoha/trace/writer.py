@@ -16,6 +16,7 @@ import msgspec
 from malkoha.errors import TraceError
 from malkoha.model.event import Event
 from malkoha.trace import columns
+from malkoha.trace.placing import Placer
 from malkoha.trace.processes import Builder
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
     import pyarrow.parquet as pq
 
     stats, builder = WriteStats(), Builder()
+    placer = Placer(builder)
     partial = path.with_name(path.name + ".part")
     try:
         with pq.ParquetWriter(
@@ -83,7 +85,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
         ) as writer:
             held, places = list[pa.RecordBatch](), list[Places]()
             for batch in batches:
-                held.append(_place(batch, builder))
+                held.append(_place(batch, placer))
                 _count(held[-1], stats)
                 if sum(map(len, held)) >= ROW_GROUP or sum(part.nbytes for part in held) >= GROUP_BYTES:
                     places.append(_write(writer, held))
@@ -145,11 +147,11 @@ def unpack(packed: bytes) -> bytes:
     return content
 
 
-def _place(batch: pa.RecordBatch, builder: Builder) -> pa.RecordBatch:
+def _place(batch: pa.RecordBatch, placer: Placer) -> pa.RecordBatch:
     """Add the columns that tell the process."""
     import pyarrow as pa
 
-    keys, numbers = builder.place(batch)
+    keys, numbers = placer.place(batch)
     found = dict(zip(columns.PLACE, (pa.array(keys, pa.int32()), pa.array(numbers, pa.int32())), strict=True))
     arrays = [found[name] if name in found else batch.column(name) for name in columns.COLUMNS]
     return pa.RecordBatch.from_arrays(arrays, schema=columns.schema())

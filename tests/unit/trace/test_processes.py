@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.trace import columns, processes, stap
+from malkoha.trace import processes, stap
 from tests.evaluation import STAP, needs_stap
 
 DATA = Path(__file__).parents[2] / "data" / "traces"
@@ -237,6 +237,35 @@ def test_a_process_is_no_thread_of_its_child_whatever_a_log_says() -> None:
     assert [(process.pid, process.parent, process.calls) for process in log.processes()] == [(2, None, 1), (1, 0, 2)]
 
 
+def test_ids_from_the_start_on_and_where_they_change() -> None:
+    def who(uid: int, euid: int) -> dict[str, Any]:
+        return {"uid": str(uid), "euid": str(euid), "gid": "5", "egid": "5"}
+
+    log = Log().fork(1, 10).add("exec", 10, args={"exe": "/bin/su", "argv": ["su"], **who(1000, 0)})
+    log.call(10, "setuid", args={"uid": "0", "identity": who(0, 0)}).call(10, "setuid", args={"identity": who(0, 0)})
+    log.call(10, "setuid", -1, args={"uid": "5"}).fork(10, 11).call(11, "setresuid", args={"identity": who(33, 33)})
+    _, su, child = log.processes()
+    assert [(ids.time_ns, ids.uid, ids.euid, ids.egid) for ids in su.ids] == [(2000, 1000, 0, 5), (3000, 0, 0, 5)]
+    assert [(ids.time_ns, ids.uid) for ids in child.ids] == [(6000, 0), (7000, 33)]
+
+
+def test_a_daemon_stands_under_its_real_origin() -> None:
+    log = Log().fork(1, 10).exec(10, "/tmp/x", "x").fork(10, 11).exit(10).fork(11, 12).exit(11).call(12, "setsid")
+    launcher, first, middle, daemon = log.exit(12, signal=9).processes()
+    assert launcher.launcher
+    assert (middle.parent, daemon.parent, daemon.ppid) == (first.key, middle.key, 11)
+    assert (first.exit_code, daemon.exit_code, daemon.exit_signal) == (0, None, 9)
+    assert daemon.command_line == "x"
+
+
+def test_a_pid_that_is_used_again_is_another_process() -> None:
+    log = Log().fork(1, 10).exec(10, "/a", "a").fork(10, 11).call(11, "getpid").exit(11)
+    found = log.fork(10, 11).exec(11, "/b", "b").call(11, "getppid").exit(11, 3).processes()
+    assert [(process.key, process.pid, process.calls, process.exit_code) for process in found[2:]] == [
+        (2, 11, 1, 0), (3, 11, 1, 3)
+    ]  # fmt: skip
+
+
 pids = st.integers(1, 6)
 steps = st.one_of(
     st.tuples(st.sampled_from(["fork", "clone3", "getpid"]), pids, pids),
@@ -271,21 +300,3 @@ def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | N
         assert process.parent is None or process.parent in by_key
         assert all(by_key[child].parent == process.key for child in process.children if child in by_key)
         assert 0 <= process.setup_calls <= process.calls
-
-
-@given(st.lists(steps, max_size=60), st.integers(1, 30))
-def test_columns_give_the_same_tree_as_single_events(sequence: list[tuple[str, int, int | None]], size: int) -> None:
-    events = log_of(sequence).events
-    for number, event in enumerate(events):
-        event.comm = event.comm and f"c{number // 3 % 4}"
-        event.tid += number % 5 == 4
-    single, many = processes.Builder(), processes.Builder()
-    placed = []
-    for event in events:
-        process = single.feed(event)
-        placed.append((process.key, process.calls - 1 if event.kind == "syscall" else None))
-    found: list[tuple[int, int | None]] = []
-    for begin in range(0, len(events), size):
-        found += zip(*many.place(columns.from_events(events[begin : begin + size])), strict=True)
-    assert found == placed
-    assert many.finish() == single.finish()
