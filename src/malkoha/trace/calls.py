@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from malkoha.trace import columns, constants, records
 from malkoha.trace.arguments import Rendering, rendering, rendering_of_unknown
@@ -41,7 +41,7 @@ class _Shown:
 
     def __init__(self, found: Rendering) -> None:
         self.rendering = found
-        self.kept: dict[bytes | tuple[bytes, bytes], bytes] = {}
+        self.kept: dict[bytes, bytes] = {}
 
 
 class Calls:
@@ -129,17 +129,18 @@ class Calls:
         places = zip(codes, *_span(data, entries, 0), *_span(data, returns, EXIT_RECORD.size), strict=True)
         for code, start, end, back, back_end in places:
             at = start + _ARGUMENTS_AT
-            # without memory of its own the arguments alone tell what is shown; else the comm stands between
-            key: Any = data[at : start + bare] if end - start == ENTER_RECORD.size else data[at:end]
+            # what is shown follows from the arguments and all memory; the comm stands between where there is any
             if back_end > back:
-                key = (key, data[back:back_end])
+                key = data[at:end] + data[back:back_end]
+            else:
+                key = data[at : start + bare] if end - start == ENTER_RECORD.size else data[at:end]
             known = kept[code].get(key)
             if known is None:
                 known = self._show(shown[code], key, data, (start, end, back, back_end))
             found.append(known)
         return found
 
-    def _show(self, shown: _Shown, key: Any, data: bytes, place: tuple[int, int, int, int]) -> bytes:
+    def _show(self, shown: _Shown, key: bytes, data: bytes, place: tuple[int, int, int, int]) -> bytes:
         start, end, back, back_end = place
         blobs: list[Blob] = []
         left = records.blobs(data, start + ENTER_RECORD.size, end, blobs)
