@@ -30,7 +30,18 @@ GROUP_BYTES = 96 << 20
 STATS, PROCESSES, PLACES = b"malkoha.trace", b"malkoha.processes", b"malkoha.places"
 """Keys of the footer: ``WriteStats``, a list of ``Process``, a ``Places`` for each row group; the last two packed."""
 
-_DICTIONARIES = [name for name, kind in columns.COLUMNS.items() if kind == "dictionary"]
+PAGE = 32 << 10
+"""Bytes of a page: small, so that few rows can be fetched from many row groups."""
+
+_FEW = {"process", "pid", "tid", "ppid"}
+_DICTIONARIES = [name for name, kind in columns.COLUMNS.items() if kind == "dictionary" or name in _FEW]
+_FORM = {
+    "compression": "zstd",
+    "compression_level": 1,
+    "use_dictionary": _DICTIONARIES,
+    "data_page_size": PAGE,
+    "write_page_index": True,
+}
 
 
 class WriteStats(msgspec.Struct, kw_only=True):
@@ -80,9 +91,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
     placer = Placer(builder)
     partial = path.with_name(path.name + ".part")
     try:
-        with pq.ParquetWriter(
-            partial, columns.schema(), compression="zstd", compression_level=1, use_dictionary=_DICTIONARIES
-        ) as writer:
+        with pq.ParquetWriter(partial, columns.schema(), **_FORM) as writer:
             held, places = list[pa.RecordBatch](), list[Places]()
             for batch in batches:
                 held.append(_place(batch, placer))
