@@ -54,6 +54,7 @@ class Program:
 
     name: str
     package: str
+    binary: str
     command: str
     expectations: tuple[Expectation, ...]
 
@@ -95,6 +96,7 @@ def programs(path: Path) -> list[Program]:
         Program(
             name=row["id"],
             package=row["package"],
+            binary=row.get("binary", ""),
             command=row["command"],
             expectations=tuple(
                 Expectation(check["regex"], int(check.get("min", 1)))
@@ -152,6 +154,17 @@ def check(folder: Path, expectations: Iterable[Expectation]) -> list[Finding]:
     return [Finding(*found) for found in zip(listed, in_report, in_trace, strict=True)]
 
 
+def started(folder: Path, binary: str) -> bool:
+    """Tell whether an analysis shows that a program was started, by the last part of its path."""
+    report = json.loads((folder / "report.json").read_bytes())
+    name = binary.rsplit("/", 1)[-1]
+    return any(
+        name == image["path"].rsplit("/", 1)[-1] or f"/{name} " in f"/{image['command_line']} "
+        for process in report["behavior"]["processes"]
+        for image in process["images"]
+    )
+
+
 def _count(lines: Iterable[str], expectations: list[Expectation]) -> list[int]:
     patterns = [re.compile(expectation.pattern) for expectation in expectations]
     found = [0] * len(patterns)
@@ -194,12 +207,15 @@ def outcome(listed: Iterable[Program], notes: Path, analyses: Path) -> dict[str,
     expected = reported = traced = 0
     missing: list[str] = []
     not_run: list[str] = []
+    absent: list[str] = []
     for program in listed:
         note = notes / program.key
         folder = analyses / note.read_text() if note.exists() else None
         if folder is None or not (folder / "report.json").is_file():
             not_run.append(program.name)
             continue
+        if not started(folder, program.binary):
+            absent.append(f"{program.name} (package {program.package})")
         for finding in check(folder, program.expectations):
             expected += 1
             reported += finding.reported
@@ -210,7 +226,14 @@ def outcome(listed: Iterable[Program], notes: Path, analyses: Path) -> dict[str,
                     f"{program.name} (analysis {folder.name}): {wanted.pattern} x{wanted.least}: "
                     f"{finding.in_report} in the report, {finding.in_trace} in the trace"
                 )
-    return {"expected": expected, "reported": reported, "traced": traced, "missing": missing, "not_run": not_run}
+    return {
+        "expected": expected,
+        "reported": reported,
+        "traced": traced,
+        "missing": missing,
+        "not_run": not_run,
+        "absent": absent,
+    }
 
 
 def main(arguments: list[str]) -> int:
@@ -227,6 +250,8 @@ def main(arguments: list[str]) -> int:
         found = outcome(listed, notes, home / "analyses")
         for text in found["missing"]:
             print(f"missing  {text}")
+        for text in found["absent"]:
+            print(f"absent   {text} was never started")
         for text in found["not_run"]:
             print(f"not run  {text}")
         share = 100 * found["reported"] / (found["expected"] or 1)

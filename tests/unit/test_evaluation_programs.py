@@ -95,7 +95,7 @@ def test_what_the_report_shows_is_told_from_what_the_trace_holds(tmp_path: Path)
 def test_programs_and_their_outcome(tmp_path: Path) -> None:
     rows = [
         {
-            "id": name, "package": "p", "command": "x", "expect": "",
+            "id": name, "package": "p", "binary": f"/bin/{name}", "command": "x", "expect": "",
             "strace_checks": [{"regex": "openat", "min": 3, "ok": True}, {"regex": "never", "ok": False}],
         }
         for name in ("one", "two")
@@ -110,8 +110,13 @@ def test_programs_and_their_outcome(tmp_path: Path) -> None:
     (tmp_path / "7").mkdir()
     analysis(tmp_path / "7", 3)
     assert programs.outcome(listed, notes, tmp_path) == {
-        "expected": 1, "reported": 1, "traced": 1, "missing": [], "not_run": ["two"],
+        "expected": 1, "reported": 1, "traced": 1, "missing": [], "not_run": ["two"], "absent": ["one (package p)"],
     }  # fmt: skip
+
+
+def test_a_program_that_never_started(tmp_path: Path) -> None:
+    folder = analysis(tmp_path, 1)
+    assert [programs.started(folder, binary) for binary in ("/usr/bin/x", "/bin/y", "/bin/-y")] == [True, False, False]
 
 
 def test_without_the_material_there_are_no_programs(tmp_path: Path) -> None:
@@ -119,5 +124,5 @@ def test_without_the_material_there_are_no_programs(tmp_path: Path) -> None:
 
 
 def test_the_key_follows_the_command() -> None:
-    one, two = (programs.Program("x", "p", command, ()) for command in ("a", "b"))
+    one, two = (programs.Program("x", "p", "/bin/x", command, ()) for command in ("a", "b"))
     assert one.key != two.key

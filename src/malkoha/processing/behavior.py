@@ -145,12 +145,13 @@ def behavior(trace: Trace) -> Found:
                 mine[api] = mine.get(api, 0) + number
     ordered = sorted(shown, key=lambda process: (process.first_seen_ns, process.key))
     texts = _Texts()
+    told = [_process(process, calls.get(process.key, []), texts) for process in ordered]
     section = Behavior(
         generic=[_generic(process, summary) for process in ordered],
         processtree=_tree(ordered, texts),
         summary=summary.total(),
         apistats=statistics,
-        processes=[_process(process, calls.get(process.key, []), texts) for process in ordered],
+        processes=told,
     )
     omitted = {
         "processes": len(processes) - len(shown),

@@ -147,3 +147,17 @@ def test_a_deep_tree_stays_readable(tmp_path: Path) -> None:
     section = behavior.behavior(trace_of(tmp_path, chain())).section
     assert len(section.processtree) == 8
     assert msgspec.json.decode(msgspec.json.encode(section))["processtree"]
+
+
+def test_texts_of_processes_are_cut_when_there_is_no_room_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(behavior, "TEXTS_BYTES", 3000)
+    events = [
+        Event(seq=n, kind="exec", time_ns=n, pid=n, tid=n, args={"exe": "/bin/x", "argv": ["x", "y" * 900]})
+        for n in range(1, 30)
+    ]
+    found = behavior.behavior(trace_of(tmp_path, iter(events)))
+    lengths = [len(process.command_line) for process in found.section.processes]
+    assert lengths[0] == 902
+    assert lengths[-1] == behavior.SHORT
+    assert found.omitted["texts"] > 20
+    assert [len(process.images) for process in found.section.processes] == [1] * 29
