@@ -24,7 +24,7 @@ def phrase(category: str, entry: Any) -> str:
     try:
         if maker is not None:
             return " ".join(word for word in maker(entry).split(" ") if word)
-    except KeyError:
+    except (KeyError, TypeError):
         pass
     return "  ".join(f"{key} {item}" for key, item in entry.items())
 

@@ -20,6 +20,7 @@ from malkoha.reporting.phrases import phrase
         ("persistence", {"path": "/etc/cron.d/x", "mechanism": "cron", "trigger": "timer"},
          "cron: /etc/cron.d/x · trigger: timer"),
         ("persistence", {"path": "/x"}, "path /x"),
+        ("permissions", {"path": "/a", "mode": "0644", "means": 7}, "path /a  mode 0644  means 7"),
         ("permissions", {"path": "/a", "mode": "0644", "means": ""}, "0644 /a"),
         ("permissions", {"path": "/a", "mode": "04755", "means": "set-user-ID"}, "04755 /a · set-user-ID"),
         ("timestamps", {"path": "/a", "modified": "978307200"}, "/a · 2001-01-01 00:00 UTC"),
