@@ -49,7 +49,7 @@ class RealAgent:
         self._listener.listen(4)
         self._ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        starter = payload.bootstrap_files()["/usr/sbin/qemu-ga"][1].decode().rsplit("if __name__ ==", 1)[0]
+        starter = payload.bootstrap_files()["/usr/sbin/irqbalance"][1].decode().rsplit("if __name__ ==", 1)[0]
         script = starter + _REAPER + _SERVE
         self._process = subprocess.Popen(
             [sys.executable, "-c", script, str(theirs.fileno())],

@@ -43,7 +43,7 @@ LOAD_S: dict[source.Engine, float] = {"tracepoint": 180.0, "kprobe": 1800.0}
 """Deadlines in seconds; under software emulation the kprobe engine takes minutes to register its probes."""
 
 MODULE_NAMES: dict[source.Engine, str] = {"tracepoint": "intel_uncore_freq", "kprobe": "intel_uncore_perf"}
-"""The module is listed in /proc/modules, so it bears a name that a server's kernel may well have."""
+"""Until the module has taken itself off all lists, it bears a name that a server's kernel may well have."""
 
 
 class Armed(msgspec.Struct, frozen=True):

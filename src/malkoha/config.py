@@ -25,11 +25,11 @@ PREFIX = "MALKOHA_"
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
     """The virtual hardware and the system of the guest."""
 
-    memory_mb: Annotated[int, Meta(ge=256, le=65536, description="Memory of a guest, in MiB.")] = 1024
+    memory_mb: Annotated[int, Meta(ge=256, le=65536, description="Memory of a guest, in MiB.")] = 2048
     cpus: Annotated[int, Meta(ge=1, le=16, description="Virtual processors of a guest.")] = 2
     disk_gb: Annotated[
         int, Meta(ge=2, le=1024, description="Size of the guest's disk, in GiB; sparse on the host.")
-    ] = 8
+    ] = 40
     mirror: Annotated[
         str,
         Meta(description="Address of the Debian mirror for image builds; empty: that of the host's own apt."),

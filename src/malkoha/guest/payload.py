@@ -15,13 +15,13 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 _UNIT = """[Unit]
-Description=QEMU Guest Agent
+Description=irqbalance daemon
 DefaultDependencies=no
 After=local-fs.target
 Before=basic.target
 
 [Service]
-ExecStart=@/usr/bin/python3 /usr/sbin/qemu-ga -I -S /usr/sbin/qemu-ga
+ExecStart=@/usr/bin/python3 /usr/sbin/irqbalance -I -S /usr/sbin/irqbalance
 Restart=always
 RestartSec=0
 KillMode=process
@@ -35,15 +35,15 @@ WantedBy=sysinit.target
 """
 _NAMES = {"ga.agent": "ga.service"}
 """Modules that have another name in the guest."""
-_UNIT_PATH = "/usr/lib/systemd/system/qemu-guest-agent.service"
+_UNIT_PATH = "/usr/lib/systemd/system/irqbalance.service"
 
 
 def bootstrap_files() -> dict[str, tuple[int, bytes]]:
     """Return guest path -> (mode, content); a symbolic link has S_IFLNK in its mode and its target as content."""
     return {
-        "/usr/sbin/qemu-ga": (stat.S_IFREG | 0o755, _source(files("malkoha.inguest") / "bootstrap.py")),
+        "/usr/sbin/irqbalance": (stat.S_IFREG | 0o755, _source(files("malkoha.inguest") / "bootstrap.py")),
         _UNIT_PATH: (stat.S_IFREG | 0o644, _UNIT.encode()),
-        "/etc/systemd/system/sysinit.target.wants/qemu-guest-agent.service": (
+        "/etc/systemd/system/sysinit.target.wants/irqbalance.service": (
             stat.S_IFLNK | 0o777,
             _UNIT_PATH.encode(),
         ),

@@ -1,7 +1,8 @@
-"""The only file that an image has of us: waits on the guest agent's port for the code to run, and runs it from memory.
+"""The only file that an image has of us: waits on the agent's port for the code to run, and runs it from memory.
 
-It is installed under the name of the guest agent that cloud images have, and speaks just enough of protocol.py to
-take one frame whose body is a JSON object of module names and sources; the module ``ga.service`` takes over the port.
+It is installed under the name of a daemon that servers have and that has as little to do, and speaks just enough of
+protocol.py to take one frame whose body is a JSON object of module names and sources; the module ``ga.service`` takes
+over the port.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import time
 import traceback
 from typing import Any
 
-PORT_NAME = "org.qemu.guest_agent.0"
+PORT_NAME = "serial.0"
 PORTS = "/sys/class/virtio-ports"
 DEVICES = "/dev"
-NAME = "qemu-ga"
-COMMAND = b"/usr/sbin/qemu-ga"
+NAME = "irqbalance"
+COMMAND = b"/usr/sbin/irqbalance\0--foreground"
 LENGTHS = struct.Struct(">4sII")
 MAGIC = b"\x01GA\x02"
 LIMIT = 1 << 20

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,10 +21,15 @@ Head = protocol.Head
 
 FOLDER = "/run/fsck"
 """The host puts the loader and the module here, between ``stage`` and ``arm``."""
-MODULES = "/proc/modules"
+LOGS = ("/var/log/syslog", "/var/log/kern.log")
+MODULES = "/sys/module"
+LOADER_FOLDER = "/proc/systemtap"
 DEBUGFS = "/sys/kernel/debug"
 POLL_S = 0.1
 DETACH_S = 60.0
+HIDDEN_S = 60.0
+LOGGED_S = 5.0
+"""How long the system's logger may take to write down what the kernel said when the module was loaded."""
 SAID = 12
 """How many lines of the loader's standard error an error shows."""
 
@@ -67,6 +73,7 @@ def arm(starter: starting.Starter, head: Head) -> Head:
         line = load(starter.launcher, head["name"], head.get("arguments", []), end)
     finally:
         leave()
+    forget_messages(head["name"])
     forget_files()
     return {"line": line, "launcher": starter.launcher}
 
@@ -100,10 +107,16 @@ def load(target: int, name: str, arguments: list[str], end: float) -> str:
         with contextlib.suppress(OSError):
             os.killpg(loader.pid, signal.SIGKILL)
         loader.wait()
-    with open(MODULES) as modules:
-        if not any(entry.split()[0] == name for entry in modules):
-            raise Refused(f"the tracer was unloaded again: {last_words(errors)}")
+    until_hidden(name, time.monotonic() + HIDDEN_S)
     return line
+
+
+def until_hidden(name: str, end: float) -> None:
+    """Wait until the module has taken itself off all lists."""
+    while any(os.path.exists(folder) for folder in (f"{MODULES}/{name}", LOADER_FOLDER)):
+        if time.monotonic() > end:
+            raise Refused("the tracer can still be seen in the guest")
+        time.sleep(POLL_S)
 
 
 def wait_for_line(loader: subprocess.Popen[bytes], output: str, end: float) -> str:
@@ -126,11 +139,41 @@ def last_words(errors: str) -> str:
     return " / ".join(lines[-SAID:]) or "it said nothing"
 
 
+def forget_messages(name: str) -> None:
+    """Clear what the kernel has said, and take the lines about the module and ourselves out of the system's logs."""
+    drop_caches("4")  # from now on that is not logged any more
+    unwanted = re.compile(rf"\b{re.escape(name)}\b|taint|drop_caches")
+    end = time.monotonic() + LOGGED_S
+    while time.monotonic() < end and not any(name in text(path) for path in LOGS):
+        time.sleep(POLL_S)
+    run("dmesg", "--clear")
+    for path in LOGS:
+        lines = text(path).splitlines(keepends=True)
+        kept = "".join(line for line in lines if not unwanted.search(line))
+        with contextlib.suppress(OSError), open(path, "r+") as file:
+            file.write(kept)
+            file.truncate()
+
+
+def drop_caches(what: str) -> None:
+    """Tell the kernel what to drop (proc_sys_vm(5))."""
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write(what)
+
+
+def text(path: str) -> str:
+    """Read a log; empty when there is none."""
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
 def forget_files() -> None:
     """Write everything back and drop what was read: the saved machine is smaller and its disk is whole."""
     os.sync()
-    with open("/proc/sys/vm/drop_caches", "w") as file:
-        file.write("3")
+    drop_caches("3")
 
 
 def run(*command: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ Accelerator = Literal["kvm", "tcg"]
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 MAC = "d0:94:66:5b:1e:72"
 """Of the network card: a number of the maker that the firmware names as well (IEEE's list: D0-94-66 is Dell's)."""
-AGENT_PORT = "org.qemu.guest_agent.0"
+AGENT_PORT = "serial.0"
 TB_SIZE_MB = 256
 """Buffer of translated code; it fills once and is then reused, so it also bounds QEMU's own memory."""
 
@@ -68,11 +69,13 @@ class Descriptors:
     qmp: int
     agent: int
     console: int
+    firmware: int
+    """What the firmware says of itself, as ``firmware`` makes it."""
     wire: int = -1
     """Stream socket that carries the frames of the network card, -1 where there is none."""
 
     def all(self) -> tuple[int, ...]:
-        inherited = (self.memory, self.overlay, self.qmp, self.agent, self.console, self.wire)
+        inherited = (self.memory, self.overlay, self.qmp, self.agent, self.console, self.firmware, self.wire)
         return tuple(fd for fd in inherited if fd >= 0)
 
 
@@ -81,11 +84,19 @@ def _escaped(text: str) -> str:
     return text.replace(",", ",,")
 
 
-def _smbios(who: Identity) -> list[str]:
+def firmware(who: Identity) -> bytes:
+    """Return the SMBIOS structure of type 0 (DSP0134, 7.1): QEMU's own says that the system is a virtual machine."""
+    # PCI, plug and play, flash, shadowing, boot from CD, selectable boot; ACPI, USB; boot specification, content
+    features, more = 1 << 7 | 1 << 9 | 1 << 11 | 1 << 12 | 1 << 15 | 1 << 16, (0x03, 0x05)
+    fixed = struct.pack("<BBHBBHBBQBBBBBB", 0, 24, 0, 1, 2, 0xF000, 3, 0xFF, features, *more, 2, 19, 0xFF, 0xFF)
+    return fixed + b"".join(text.encode() + b"\0" for text in (who.vendor, who.bios, who.bios_date)) + b"\0"
+
+
+def _smbios(who: Identity, firmware: int) -> list[str]:
     vendor, product, serial = _escaped(who.vendor), _escaped(who.product), _escaped(who.serial)
     more = f"serial={serial},uuid={who.uuid},sku=SKU=NotProvided;ModelName={product},family=PowerEdge"
     tables = (
-        f"type=0,vendor={vendor},version={_escaped(who.bios)},date={_escaped(who.bios_date)}",
+        f"file=/proc/self/fd/{firmware}",
         f"type=1,manufacturer={vendor},product={product},version={_escaped(who.version)},{more}",
         f"type=2,manufacturer={vendor},product={_escaped(who.board)},version=A00,serial=.{serial}.CNFCP0089R00AB.",
         f"type=3,manufacturer={vendor},version={_escaped(who.version)},serial={serial}",
@@ -152,7 +163,7 @@ def command(
     words += ["-sandbox", SANDBOX, "-S", "-no-reboot", "-accel", accelerator, "-cpu", processor]
     words += ["-machine", "q35,memory-backend=ram,vmport=off,smm=off,sata=off,x-oem-id=DELL,x-oem-table-id=PE_SC3"]
     words += ["-m", f"{spec.memory_mb}M", "-object", json.dumps(memory), "-smp", str(spec.cpus)]
-    words += _smbios(spec.identity)
+    words += _smbios(spec.identity, fds.firmware)
     words += ["-add-fd", f"fd={fds.overlay},set=1"]
     words += _blocks(spec, frozen)
     # report: a full overlay or host disk is an I/O error in the guest, not a machine that stands still

@@ -20,7 +20,7 @@ from malkoha.errors import MachineError
 from malkoha.machinery import disk
 from malkoha.machinery.base import Machinery, State
 from malkoha.machinery.cleanup import OWNER_VARIABLE, RUN_VARIABLE, identity
-from malkoha.machinery.command import TB_SIZE_MB, Descriptors, MachineSpec, command
+from malkoha.machinery.command import TB_SIZE_MB, Descriptors, MachineSpec, command, firmware
 from malkoha.machinery.memory import GuestMemory
 from malkoha.machinery.qmp import Qmp
 from malkoha.machinery.sockets import nameless_socket
@@ -107,6 +107,12 @@ class Machine(Machinery):
             self.stop()
             raise
 
+    def _firmware(self) -> int:
+        """Put what the firmware says of itself into a file in memory, which QEMU reads."""
+        file = self._file(os.memfd_create("firmware", os.MFD_CLOEXEC))
+        os.write(file, firmware(self.spec.identity))
+        return file
+
     def _launch(self, frozen: Path | None, *, incoming: bool = False) -> None:
         """Start a paused QEMU with everything connected."""
         with self._lock:
@@ -133,6 +139,7 @@ class Machine(Machinery):
                 agent=listener.fileno(),
                 console=console_there.fileno(),
                 wire=-1 if wire is None else wire.fileno(),
+                firmware=self._firmware(),
             )
             try:
                 self._process = spawn(

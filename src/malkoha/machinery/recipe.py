@@ -59,6 +59,19 @@ MASKED_UNITS = (
     *("systemd-creds.socket", "systemd-sysext.socket", "sys-kernel-debug.mount", "dev-hugepages.mount"),
 )
 
+UNLOADED = (
+    *("kvm_amd", "kvm_intel", "powernow_k8", "acpi_cpufreq", "pcspkr"),
+    *(
+        "qemu_fw_cfg",
+        "vsock",
+        "vsock_loopback",
+        "vmw_vmci",
+        "vmw_vsock_vmci_transport",
+        "vmw_vsock_virtio_transport_common",
+    ),
+)
+"""Modules that are of no use in the guest; those of the second line a computer of its own would not have."""
+
 FILES: dict[str, tuple[int, str]] = {
     "/etc/hostname": (0o644, f"{HOSTNAME}\n"),
     "/etc/hosts": (
@@ -76,11 +89,11 @@ ff02::2\tip6-allrouters
     "/etc/default/locale": (0o644, "LANG=C.UTF-8\n"),
     "/etc/network/interfaces": (0o644, "auto lo\niface lo inet loopback\n"),
     "/etc/sysctl.d/90-local.conf": (0o644, "kernel.hung_task_timeout_secs = 0\nkernel.printk = 3 4 1 3\n"),
-    "/etc/systemd/journald.conf.d/local.conf": (0o644, "[Journal]\nStorage=volatile\nRuntimeMaxUse=16M\n"),
+    "/etc/systemd/journald.conf.d/local.conf": (0o644, "[Journal]\nReadKMsg=no\nStorage=volatile\nRuntimeMaxUse=16M\n"),
     "/etc/systemd/system.conf.d/local.conf": (0o644, "[Manager]\nDefaultTimeoutStopSec=10s\n"),
     "/etc/modprobe.d/local.conf": (
         0o644,
-        "".join(f"blacklist {name}\n" for name in ("kvm_amd", "kvm_intel", "powernow_k8", "acpi_cpufreq", "pcspkr")),
+        "".join(f"blacklist {name}\n" for name in UNLOADED),
     ),
     "/etc/apt/sources.list": (0o644, ""),
     "/root/.bash_history": (

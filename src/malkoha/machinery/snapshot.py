@@ -84,7 +84,7 @@ def fingerprint(spec: MachineSpec) -> str:
     # where the files lie does not matter; what they are is in the name of the image
     sizes = [_size(path) for path in (spec.kernel, spec.initrd, spec.disk)]
     plain = replace(spec, kernel=Path("kernel"), initrd=Path("initrd"), disk=Path("disk"))
-    options = command(plain, "qemu", Descriptors(0, 0, 0, 0, 0), incoming=True, frozen=Path("frozen"))
+    options = command(plain, "qemu", Descriptors(0, 0, 0, 0, 0, 0), incoming=True, frozen=Path("frozen"))
     processor = _host_processor() if spec.accelerator == "kvm" else ""
     key = [FORMAT, options, sizes, binary.st_size, binary.st_mtime_ns, processor]
     return hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:32]

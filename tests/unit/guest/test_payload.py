@@ -50,20 +50,20 @@ def test_neither_comments_nor_docstrings(name: str) -> None:
 
 @pytest.mark.parametrize("minor", [11, 12, 13])
 def test_its_syntax_is_that_of_guests_pythons(minor: int) -> None:
-    for name, text in {**agent(), "qemu-ga": payload.bootstrap_files()["/usr/sbin/qemu-ga"][1].decode()}.items():
+    for name, text in {**agent(), "irqbalance": payload.bootstrap_files()["/usr/sbin/irqbalance"][1].decode()}.items():
         compile(ast.parse(text, name, feature_version=(3, minor)), name, "exec")
 
 
 def test_the_files_of_an_image() -> None:
     files = payload.bootstrap_files()
-    mode, content = files["/usr/sbin/qemu-ga"]
+    mode, content = files["/usr/sbin/irqbalance"]
     assert (stat.S_ISREG(mode), stat.S_IMODE(mode)) == (True, 0o755)
     assert b"def open_port" in content
     links = {path: target for path, (mode, target) in files.items() if stat.S_ISLNK(mode)}
     assert [target.decode() in files for target in links.values()] == [True]
-    unit = files["/usr/lib/systemd/system/qemu-guest-agent.service"][1].decode()
+    unit = files["/usr/lib/systemd/system/irqbalance.service"][1].decode()
     assert "Restart=always" in unit
-    assert "/usr/sbin/qemu-ga" in unit
+    assert "/usr/sbin/irqbalance" in unit
 
 
 def test_the_digest_changes_with_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,4 +153,4 @@ def test_it_looks_like_the_program_whose_name_it_has() -> None:
     )
     folder = Path(bootstrap.__file__).parent
     said = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, check=True).stdout
-    assert said == "qemu-ga b'/usr/sbin/qemu-ga'\n"
+    assert said == "irqbalance b'/usr/sbin/irqbalance\\x00--foreground'\n"

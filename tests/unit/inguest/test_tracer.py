@@ -18,8 +18,6 @@ LOADED = 'trap "exit 0" QUIT; echo hello >"$5"; echo "ring 12ab" >>"$5"; while :
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tracer, "FOLDER", str(tmp_path))
-    monkeypatch.setattr(tracer, "MODULES", str(tmp_path / "modules"))
-    (tmp_path / "modules").write_text("crc32c_intel 16384 0 - Live\nquiet_one 118784 1 - Live\n")
     return tmp_path
 
 
@@ -35,10 +33,28 @@ def test_the_announcement_is_waited_for_and_the_loader_detached(folder: Path) ->
     assert seen == f"-v -x 77 -o {folder}/out {folder}/quiet_one.ko a=1\n"
 
 
-def test_a_module_that_is_gone_again(folder: Path) -> None:
+def test_what_the_kernel_said_of_the_module_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, ...]] = []
+    log, none = tmp_path / "kern.log", tmp_path / "none"
+    log.write_text(
+        "boot\nkernel: quiet_one: tainting kernel\ndisk\nDisabling lock debugging due to kernel taint\nend\n"
+    )
+    monkeypatch.setattr(tracer, "LOGS", (str(log), str(none)))
+    monkeypatch.setattr(tracer, "run", lambda *words: said.append(words))
+    monkeypatch.setattr(tracer, "drop_caches", lambda what: said.append((what,)))
+    tracer.forget_messages("quiet_one")
+    assert said == [("4",), ("dmesg", "--clear")]
+    assert log.read_text() == "boot\ndisk\nend\n"
+    assert not none.exists()
+
+
+def test_a_module_that_stays_in_sight(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer, "HIDDEN_S", 0.2)
+    monkeypatch.setattr(tracer, "MODULES", str(folder))
+    (folder / "plain_one").mkdir()
     loader(folder, LOADED)
-    with pytest.raises(Refused, match="the tracer was unloaded again: "):
-        tracer.load(1, "surely_no_module", [], time.monotonic() + 20)
+    with pytest.raises(Refused, match="can still be seen"):
+        tracer.load(1, "plain_one", [], time.monotonic() + 20)
 
 
 def test_a_loader_that_fails(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from malkoha.machinery.command import APPEND, SANDBOX, Descriptors, Identity, MachineSpec, command
 
 SPEC = MachineSpec(kernel=Path("/i/kernel"), initrd=Path("/i/initrd"), disk=Path("/i/disk.qcow2"))
-FDS = Descriptors(memory=10, overlay=11, qmp=12, agent=13, console=14)
+FDS = Descriptors(memory=10, overlay=11, qmp=12, agent=13, console=14, firmware=15)
 
 
 def values(words: list[str], option: str) -> list[str]:
