@@ -110,6 +110,7 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
                 package=result.package,
                 command=result.command,
                 exit_status=result.exit_status,
+                agent_pid=result.agent_pid,
                 unexercised=ring.unexercised,
                 started_at=started_at,
                 ended_at=datetime.now(UTC),
@@ -188,6 +189,7 @@ class Result(msgspec.Struct):
     command: list[str] = []
     ended: Ended = "timeout"
     exit_status: int | None = None
+    agent_pid: int = 0
     errors: list[str] = []
 
 
@@ -235,6 +237,7 @@ class Session:
                     self._dump(guest, self.dumps)
             finally:
                 self._result.exit_status = guest.exit_status
+                self._result.agent_pid = guest.agent_pid
                 self.clock.lap("run_s")
 
     def finish(self, failure: BaseException | None) -> Result:

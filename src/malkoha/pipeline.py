@@ -225,6 +225,7 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
             output=output if isinstance(output, Output) else Output(),
             processes_total=sum(1 for process in trace.processes if not process.launcher),
             calls_total=trace.stats.calls,
+            tampering=sections.get("tampering") or [],
         ),
     )
 

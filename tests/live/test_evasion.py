@@ -181,6 +181,11 @@ def test_what_was_seen_before_the_end_of_the_machine_is_there(fight: Run) -> Non
     assert fight.found.own["trace"]["lost"] == 0
     (call,) = [event for event in fight.of("E52") if event[2] == "reboot"]
     assert "POWER_OFF" in call[3]
+    lines = [entry["what"] for entry in fight.found.own["tampering"]]
+    assert {"sent SIGKILL to the agent", "sent SIGKILL to the launcher"} <= set(lines)
+    assert "opened /proc/sys/kernel/ftrace_enabled for writing" in lines
+    assert "unmounted /sys/kernel/tracing" in lines
+    assert lines[-1] == "turned the machine off or started it anew"
 
 
 def test_the_run_is_whole(quiet: Run) -> None:

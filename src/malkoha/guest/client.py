@@ -82,6 +82,8 @@ class GuestClient:
         self._open_streams: set[str] = set()
         self._sample = b""
         self._pid = 0
+        self.agent_pid = 0
+        """Process id of the agent, once the sample has been started."""
         self.exit_status: int | None = None
         """wait(2) status of the sample's first process, once it is known."""
 
@@ -267,10 +269,12 @@ class GuestClient:
             "env": prepared.environment,
         }
         self._open_streams = set(STREAMS)
-        pid = self._ask(launch, prepared.stdin, LAUNCH_S).get("pid")
+        answer = self._ask(launch, prepared.stdin, LAUNCH_S)
+        pid, agent = answer.get("pid"), answer.get("agent")
         if type(pid) is not int or not 1 < pid < 1 << 22:
             raise NoAnswerError(_NONSENSE, "no process id")
         self._pid = pid
+        self.agent_pid = agent if type(agent) is int and 1 < agent < 1 << 22 else 0
         self._channel.watch = True
         return pid
 

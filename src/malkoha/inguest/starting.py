@@ -196,7 +196,7 @@ class Starter:
             os.close(err_reader)
             raise Refused(failure(reply))
         self.pipes |= {out_reader: "stdout", err_reader: "stderr"}
-        return {"pid": reply["pid"]}
+        return {"pid": reply["pid"], "agent": os.getpid()}
 
     def ask(self, fds: list[int]) -> Head:
         """Hand the descriptors of a request to the launcher and wait for its answer."""

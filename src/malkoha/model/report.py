@@ -454,6 +454,15 @@ class Output(msgspec.Struct, kw_only=True):
     stderr_bytes: int = 0
 
 
+class Tampering(msgspec.Struct, kw_only=True):
+    """One thing that the sample did to what watches it."""
+
+    time: float
+    pid: int
+    key: int
+    what: str
+
+
 class Own(msgspec.Struct, kw_only=True):
     """What malkoha adds to Cuckoo's keys."""
 
@@ -473,6 +482,8 @@ class Own(msgspec.Struct, kw_only=True):
     """Category of the summary -> how many different entries did not fit."""
     noise: dict[str, list[Any]] = {}
     """What every program's loader, shell and interpreter reads: left out of the summary, by category."""
+    tampering: list[Tampering] = []
+    """What the sample did to the agent, the tracer and the kernel under it, in order of time."""
     errors: list[str] = []
 
 

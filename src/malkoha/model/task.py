@@ -135,6 +135,8 @@ class Run(msgspec.Struct, kw_only=True):
     ended_at: datetime
     timings: Timings
     files: Files = msgspec.field(default_factory=Files)
+    agent_pid: int = 0
+    """Of the agent in the guest, 0 when it was not told."""
     unexercised: list[str] = []
     """To whom the sample left work that nobody had begun when the run ended (trace/ring.py, WAYS)."""
     errors: list[str] = []

@@ -24,6 +24,7 @@ from malkoha.processing.elf import ElfModule
 from malkoha.processing.memory import MachineMemoryModule, ProcessMemoryModule
 from malkoha.processing.network import NetworkModule
 from malkoha.processing.strings import StringsModule
+from malkoha.processing.tampering import TamperingModule
 from malkoha.processing.target import TargetModule
 from malkoha.store import Store
 
@@ -35,6 +36,7 @@ MODULES: tuple[type[Processing], ...] = (
     DroppedModule,
     NetworkModule,
     BufferModule,
+    TamperingModule,
     ProcessMemoryModule,
     MachineMemoryModule,
     ScreenshotsModule,

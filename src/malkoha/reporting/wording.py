@@ -167,6 +167,9 @@ _OMITTED = {
 }
 
 
+TAMPERING = 12
+"""Lines about what the sample did to its watchers that are shown; report.json has more."""
+
 _CAUSES = {
     "exec": "a file that the sample wrote",
     "script": "a script that the sample wrote",
@@ -203,6 +206,10 @@ def _losses(report: Mapping[str, Any]) -> Iterator[tuple[Weight, str]]:
     ended = str(trace.get("ended", ""))
     if ended and ended != "all processes gone":
         yield "loss", f"the run {ENDED.get(ended, f'ended: {ended}')}"
+    begin = number(mapping(report.get("info")).get("started"))
+    for entry in map(mapping, items(own.get("tampering"))[:TAMPERING]):
+        when = max(number(entry.get("time")) - begin, 0)
+        yield "note", f"process {int(number(entry.get('pid')))} {entry.get('what', '')} ({when:.1f} s after the start)"
     seen: dict[str, None] = {}
     for error in [*items(own.get("errors")), *items(mapping(report.get("debug")).get("errors"))]:
         seen[str(error) or "an error without a text"] = None
