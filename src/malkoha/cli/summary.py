@@ -276,6 +276,11 @@ def _touched(report: Mapping[str, Any], page: _Page) -> None:
     lasting = [phrase("persistence", entry) for entry in items(summary.get("persistence"))]
     _list("Persistence", [("", lasting)], page, paths=False)
     _list("Files", [(verb, _entries(summary, keys)) for verb, keys in _TOUCHED], page)
+    taken = items(report.get("dropped"))
+    if taken:
+        whole = size(sum(number(mapping(entry).get("size")) for entry in taken))
+        how = "malkoha export --format dropped"
+        page.line(("  kept        ", _LABEL), f"{count(len(taken), 'version')} of written files, {whole}: {how}")
     _list("Network", [(verb, _entries(summary, keys)) for verb, keys in _NETWORK], page)
     _list("Further programs, run in place of the first", [("ran", list(map(str, commands)))], page, paths=False)
 

@@ -1,4 +1,4 @@
-"""What report.html shows of files that were taken from the guest, and of what interpreters read from their input.
+"""What report.html shows of files that were taken from the guest, of what interpreters read, and of kept memory.
 
 In: report.json as plain values. Out: nested plain values, bounded, not yet escaped.
 """
@@ -22,10 +22,13 @@ def taken(report: Mapping[str, Any]) -> dict[str, Any]:
     left = PREVIEWS
     entries = [_file(mapping(entry)) for entry in items(report.get("dropped"))[:ENTRIES]]
     buffers = [_buffer(mapping(entry)) for entry in items(report.get("buffer"))[:ENTRIES]]
+    dumps = [_dump(mapping(entry)) for entry in items(report.get("procmemory"))[:ENTRIES]]
     for entry in (*buffers, *entries):
         entry["text"] = entry["text"] if len(entry["text"]) <= left else ""
         left -= len(entry["text"])
-    return {"entries": entries, "buffers": buffers, "any": bool(entries or buffers)}
+    machine = _machine(mapping(report.get("memory")))
+    shown = bool(entries or buffers or dumps or machine)
+    return {"entries": entries, "buffers": buffers, "dumps": dumps, "machine": machine, "any": shown}
 
 
 def _file(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +67,28 @@ def _buffer(entry: Mapping[str, Any]) -> dict[str, Any]:
         "source": shorten(f"process {pids}" if pids else source, 400),
         "text": shorten(str(entry.get("text", "")), 20_000),
     }
+
+
+def _dump(entry: Mapping[str, Any]) -> dict[str, Any]:
+    regions = [mapping(region) for region in items(entry.get("regions"))]
+    odd = sum("wx" in str(region.get("protect")) for region in regions)
+    return {
+        "process": _process(entry.get("process_name"), entry.get("pid"), entry.get("key")),
+        "file": shorten(str(entry.get("file", "")), 200),
+        "size": size(entry.get("size")),
+        "cut": size(entry.get("cut")) if number(entry.get("cut")) else "",
+        "regions": f"{len(regions):,}",
+        "odd": f"{odd:,}" if odd else "",
+    }
+
+
+def _machine(entry: Mapping[str, Any]) -> str:
+    """Say what there is of the machine's memory, and of whom there is none; empty without ``--memory``."""
+    if not entry.get("file"):
+        return ""
+    told = f"The memory of the machine is in {entry['file']} ({size(entry.get('size'))})."
+    gone = int(number(entry.get("ended_before")))
+    return shorten(f"{told} {count(gone, 'process', 'processes')} had ended before." if gone else told, 400)
 
 
 def _process(name: Any, pid: Any, key: Any) -> dict[str, Any]:

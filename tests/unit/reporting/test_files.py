@@ -43,7 +43,7 @@ def test_a_file() -> None:
 def test_entries_of_other_makers_are_shown_as_well() -> None:
     (row,) = files.taken({"dropped": [{"name": "x", "size": 5, "sha256": "ab", "type": "data"}]})["entries"]
     assert (row["path"], row["size"], row["remarks"], row["writers"]) == ("x", "5 B", [], [])
-    assert files.taken({}) == {"entries": [], "buffers": [], "any": False}
+    assert files.taken({}) == {"entries": [], "buffers": [], "dumps": [], "machine": "", "any": False}
 
 
 def test_a_buffer() -> None:
@@ -51,6 +51,32 @@ def test_a_buffer() -> None:
     assert (row["source"], row["size"], row["cut"]) == ("process 99", "9 kB", "5 B of it are not here")
     (row,) = files.taken({"buffer": [{**BUFFER, "source_pids": [], "path": "10.0.0.1:80"}]})["buffers"]
     assert row["source"] == "10.0.0.1:80"
+
+
+def test_memory() -> None:
+    region = {"protect": "rwxp"}
+    dump = {
+        "pid": 7,
+        "key": 3,
+        "process_name": "sh",
+        "file": "memory/7.dmp",
+        "size": 4096,
+        "cut": 10,
+        "regions": [region],
+    }
+    found = files.taken({"procmemory": [dump], "memory": {"file": "memory.dmp", "size": 1 << 30, "ended_before": 2}})
+    assert found["dumps"] == [
+        {
+            "process": {"name": "sh", "pid": 7, "owner": 3},
+            "file": "memory/7.dmp",
+            "size": "4.1 kB",
+            "cut": "10 B",
+            "regions": "1",
+            "odd": "1",
+        }
+    ]
+    assert found["machine"] == "The memory of the machine is in memory.dmp (1.07 GB). 2 processes had ended before."
+    assert "memory/7.dmp" in render({"procmemory": [dump]})
 
 
 def test_previews_have_a_budget() -> None:
