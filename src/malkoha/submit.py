@@ -29,6 +29,16 @@ from malkoha.store import Home, Store
 
 NETWORKS = ("none", "sim", "drop")
 ENGINES = ("tracepoint", "kprobe")
+SCHEMES = ("http", "https", "ftp")
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+FETCH = """#!/bin/sh
+cd "$(mktemp -d)" || exit 1
+curl -fsSL --max-redirs 10 --max-time 60 -A {agent} -o download {url} || exit $?
+case "$(head -c 4 download | tr -d '\\000')" in
+    ?ELF|'#!'*) chmod +x download && exec ./download ;;
+esac
+"""
+"""What fetches a URL in the guest, as a browser would, and runs what can be run: a program or a script."""
 _CHUNK = 1 << 20
 MAX_TRACE_MB = 64 << 10
 """Size of the largest trace that is imported."""
@@ -46,7 +56,7 @@ def submit(home: Home, settings: Settings, target: str | bytes, options: Options
     check(options)
     path = os.fsencode(target)
     if _URL.match(shown(path)) and not os.path.lexists(path):
-        raise SubmitError(f"{shown(path)} is a URL", "URLs cannot be analysed yet", "download it and give the file")
+        return _submit_url(home, shown(path), options, priority)
     with _open(path, settings.analysis.max_sample_mb) as source, _no_space(home), _folder(home) as (task_id, store):
         size, sha256, head = _copy(source, store.sample, settings.analysis.max_sample_mb)
         if size == 0:
@@ -100,6 +110,32 @@ def _is_binary(head: bytes, label: str) -> bool:
     if lines.unknown == len(lines):
         raise SubmitError(f"{label} is no trace", "it has no record and no line of a SystemTap log", "docs/trace.md")
     return False
+
+
+def _submit_url(home: Home, url: str, options: Options, priority: int) -> Task:
+    """Make a task whose sample fetches the URL in the guest and opens what it gets."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() not in SCHEMES or not rest.strip("/") or any(c.isspace() for c in url) or len(url) > 2048:
+        raise SubmitError(f"{url} cannot be fetched", "", f"known are: {', '.join(f'{known}://' for known in SCHEMES)}")
+    if options.network == "none":
+        raise SubmitError("a URL needs a network", "", "leave --network none out")
+    script = FETCH.format(url=shlex.quote(url), agent=shlex.quote(BROWSER)).encode()
+    with _no_space(home), _folder(home) as (task_id, store):
+        store.sample.write_bytes(script)
+        sample = Sample(
+            name=b"open-url.sh", size=len(script), sha256=hashlib.sha256(script).hexdigest(), type=describe(script)
+        )
+        task = Task(
+            id=task_id,
+            category="url",
+            target=url,
+            sample=sample,
+            options=options,
+            priority=priority,
+            added_at=datetime.now(UTC),
+        )
+        save(task, store)
+        return task
 
 
 def check(options: Options) -> None:

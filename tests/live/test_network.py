@@ -122,3 +122,13 @@ def test_a_dropper_runs_to_its_second_stage(malkoha: Malkoha, tmp_path: Path) ->
     assert 0.5 < found["beacon"]["period_s"] < 5
     matched = {match["name"] for match in analysis.report["signatures"]}
     assert {"network_download_executed", "network_beacon"} <= matched
+
+
+def test_a_url_is_fetched_in_the_guest_and_what_it_gives_is_run(malkoha: Malkoha) -> None:
+    done = malkoha.run("analyze", "--json", "--no-open", "https://c2.example.net/bins/agent.x86_64")
+    analysis = malkoha.told(done)
+    assert analysis.report["target"] == {"category": "url", "url": "https://c2.example.net/bins/agent.x86_64"}
+    assert b"second stage" in analysis.stdout
+    (download,) = analysis.report["network"]["downloads"]
+    assert download["url"] == "https://c2.example.net/bins/agent.x86_64"
+    assert download["executed"]

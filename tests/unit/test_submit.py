@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import socket
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -151,9 +152,23 @@ def test_unreadable(home: Home, tmp_path: Path) -> None:
     assert left_behind(home) == []
 
 
-@pytest.mark.parametrize("url", ["http://example.org/x", "https://example.org", "ftp://h/f", "file:///etc/passwd"])
-def test_urls_are_refused_clearly(home: Home, url: str) -> None:
-    refused(home, url, "URLs cannot be analysed yet")
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://h/f", "http://", "http://h/a b"])
+def test_urls_that_cannot_be_fetched_are_refused_clearly(home: Home, url: str) -> None:
+    refused(home, url, "cannot be fetched")
+
+
+def test_a_url_is_fetched_in_the_guest(home: Home) -> None:
+    url = "http://example.org/x?a='$(id)'&b=1"
+    task = submit.submit(home, SETTINGS, url, Options(network="sim"))
+    script = home.analysis(task.id).sample.read_text()
+    assert (task.category, task.target) == ("url", url)
+    assert task.sample is not None
+    assert task.sample.size == len(script)
+    # the shell that runs it takes the URL as one word, whatever stands in it
+    words = shlex.split(next(line for line in script.splitlines() if line.startswith("curl")))
+    assert url in words
+    with pytest.raises(SubmitError, match="needs a network"):
+        submit.submit(home, SETTINGS, url, Options(network="none"))
 
 
 @pytest.mark.parametrize(

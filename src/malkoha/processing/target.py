@@ -71,9 +71,9 @@ class TargetModule(Processing):
     def run(self, facts: Facts, earlier: Earlier) -> Target:
         del earlier
         sample = facts.task.sample
+        if facts.task.category == "url":
+            return Target(category="url", url=facts.task.target)
         if sample is None or not facts.store.sample.exists():
-            if facts.task.category == "url":
-                return Target(category="url", url=facts.task.target)
             return Target(category="file")
         name = sample.name.decode("utf-8", "backslashreplace")
         return Target(category="file", file=file_facts(facts.store.sample, name=name, kind=sample.type))

@@ -74,7 +74,8 @@ def test_the_default_timeout_is_a_setting(
         (["--image", "other", "x"], "no image 'other'"),
         (["--option", "novalue", "x"], "--option KEY=VALUE"),
         (["--timeout", "0", "x"], "timeout"),
-        (["https://example.org/x"], "URL"),
+        (["--network", "none", "https://example.org/x"], "URL"),
+        (["gopher://example.org/x"], "cannot be fetched"),
     ],
 )
 def test_bad_input_is_one_line_and_no_task(
