@@ -38,6 +38,7 @@ from malkoha.model.task import Run, Task
 from malkoha.processing import runner as processing
 from malkoha.processing.behavior import Found
 from malkoha.processing.dropped import DroppedFiles
+from malkoha.processing.yara import cuckoo
 from malkoha.progress import SILENT, Progress
 from malkoha.reporting.base import Reporter
 from malkoha.reporting.html_report import HtmlReporter
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
 
 REPORTERS: tuple[type[Reporter], ...] = (HtmlReporter,)
 """The forms of the report besides report.json."""
+STATIC = ("elf", "packer", "script", "indicators")
+"""Modules whose sections are keys of ``static``."""
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ def make(store: Store, progress: Progress = SILENT) -> Report:
     progress.step("Judging")
     matches, failed = signatures.run(trace, sections)
     report = assemble(task, run, trace, sections)
+    _mark_rules(report)
     report.malkoha.omitted = found.omitted
     report.malkoha.summary_omitted = found.summary_omitted
     report.malkoha.noise = found.noise
@@ -191,11 +195,10 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
     target = sections.get("target")
     debug = sections.get("debug")
     output = sections.get("output")
-    elf = sections.get("elf")
     return Report(
         info=_info(task, run),
         target=target if isinstance(target, Target) else Target(category=task.category),
-        static={"elf": elf} if elf else {},
+        static={name: sections[name] for name in STATIC if sections.get(name)},
         strings=msgspec.convert(sections.get("strings", []), list[str]),
         behavior=sections["behavior"],
         network=network if isinstance(network := sections.get("network"), Network) else Network(),
@@ -223,11 +226,19 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
             command=run.command,
             exit_status=run.exit_status,
             output=output if isinstance(output, Output) else Output(),
+            yara=sections.get("yara") or {},
+            sigma=sections.get("sigma") or {},
             processes_total=sum(1 for process in trace.processes if not process.launcher),
             calls_total=trace.stats.calls,
             tampering=sections.get("tampering") or [],
         ),
     )
+
+
+def _mark_rules(report: Report) -> None:
+    """Put the YARA rules that match the sample where Cuckoo has them."""
+    if report.target.file is not None:
+        report.target.file.yara = cuckoo(report.malkoha.yara.get("matches", []), "sample", "sample")
 
 
 def _stamp(moment: datetime | None, default: datetime) -> float:

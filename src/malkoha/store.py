@@ -41,6 +41,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def rules(self) -> Path:
+        """The user's YARA and Sigma rules, one folder for each set."""
+        return self.root / "rules"
+
+    @property
     def run(self) -> Path:
         """Sockets and overlays of running machines, one folder for each, removed when the machine stops."""
         return self.root / "run"
@@ -124,6 +129,11 @@ class Store:
     def machine_memory(self) -> Path:
         """The memory of the machine after the run, byte for byte: a sparse file."""
         return self.root / "memory.dmp"
+
+    @property
+    def unpacked(self) -> Path:
+        """What processing took out of the sample, named by hash."""
+        return self.root / "unpacked"
 
     @property
     def screenshots(self) -> Path:

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -31,6 +32,11 @@ class Format(StrEnum):
     HTML = "html"
     DROPPED = "dropped"
     MEMORY = "memory"
+    NAVIGATOR = "navigator"
+    STIX = "stix"
+    MISP = "misp"
+    IOC_CSV = "iocs-csv"
+    IOC_JSON = "iocs-json"
 
 
 def export(
@@ -41,7 +47,8 @@ def export(
             "--format",
             "-f",
             help="stap: lines in Cuckoo's grammar; json, html: the reports; dropped: a tar archive of the files that "
-            "the sample wrote; memory: the memory of the machine.",
+            "the sample wrote; memory: the memory of the machine; navigator: a layer of ATT&CK; "
+            "stix: a STIX 2.1 bundle; misp: an event of MISP; iocs-csv, iocs-json: indicators, also defanged.",
         ),
     ] = Format.JSON,
     output: Annotated[
@@ -57,6 +64,7 @@ def export(
       malkoha export 12 --format stap -o all.stap
       malkoha export last --format json | jq .info
       malkoha export 12 --format dropped | tar -tv
+      malkoha export 12 --format iocs-csv -o indicators.csv
     """
     home, _ = terminal.surroundings()
     store = finding.find(home, analysis)
@@ -111,12 +119,28 @@ def _memory(store: Store, target: BinaryIO) -> None:
             target.truncate(path.stat().st_size)
 
 
+def _made(name: str, function: str) -> Callable[[Store, BinaryIO], None]:
+    """Give the writer of a form that a function of malkoha.reporting makes from the report."""
+
+    def write(store: Store, target: BinaryIO) -> None:
+        report = json.loads(finding.need(store.report_json, "report", finding.no_events(store)).read_bytes())
+        make: Callable[[Any], bytes] = getattr(import_module(f"malkoha.reporting.{name}"), function)
+        target.write(make(report))
+
+    return write
+
+
 WRITERS: dict[Format, Callable[[Store, BinaryIO], None]] = {
     Format.STAP: _stap,
     Format.JSON: lambda store, target: _copy(store.report_json, store, target),
     Format.HTML: lambda store, target: _copy(store.report_html, store, target),
     Format.DROPPED: _dropped,
     Format.MEMORY: _memory,
+    Format.NAVIGATOR: _made("navigator", "layer"),
+    Format.STIX: _made("stix", "bundle"),
+    Format.MISP: _made("misp", "event"),
+    Format.IOC_CSV: _made("iocs", "as_csv"),
+    Format.IOC_JSON: _made("iocs", "as_json"),
 }
 
 

@@ -59,8 +59,12 @@ class File(msgspec.Struct, kw_only=True):
     sha256: str
     sha512: str
     ssdeep: str | None
+    tlsh: str | None = None
+    entropy: float | None = None
+    """Bits a byte, of its first 16 MiB."""
     type: str
     yara: list[dict[str, Any]] = []
+    """Rules that matched: name, meta, and where."""
     urls: list[str] = []
 
 
@@ -474,6 +478,10 @@ class Own(msgspec.Struct, kw_only=True):
     command: list[str] = []
     exit_status: int | None = None
     output: Output
+    yara: dict[str, Any] = {}
+    """Matches of YARA rules on the sample, its files and its memory."""
+    sigma: dict[str, Any] = {}
+    """Matches of the user's Sigma rules on the events."""
     processes_total: int = 0
     calls_total: int = 0
     omitted: dict[str, int] = {}

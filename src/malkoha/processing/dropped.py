@@ -18,7 +18,8 @@ from malkoha.model.process import Process
 from malkoha.model.report import Dropped, File, FileWriter
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
-from malkoha.processing.target import FUZZY_LIMIT, file_facts
+from malkoha.processing.fuzzy import SSDEEP_LIMIT
+from malkoha.processing.target import file_facts
 from malkoha.trace.files import Extraction, Reading, Taken
 from malkoha.trace.store import Trace
 
@@ -87,7 +88,7 @@ def _contents(folder: Path, names: Iterable[str]) -> dict[str, File]:
     facts: dict[str, File] = {}
     for path in sorted({folder / name for name in names}, key=lambda path: (path.stat().st_size, path.name)):
         size = path.stat().st_size
-        fuzzy = size <= min(left, FUZZY_LIMIT)
+        fuzzy = size <= min(left, SSDEEP_LIMIT)
         left -= size if fuzzy else 0
         facts[path.name] = file_facts(path, name=path.name, kind=teller.from_file(str(path)), fuzzy=fuzzy)
     return facts

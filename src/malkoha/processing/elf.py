@@ -6,14 +6,19 @@ Corrupt files give what they can: each part is read on its own, and what cannot 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from malkoha.processing import elf_marks as marks
 from malkoha.processing.base import Earlier, Facts, Processing
+from malkoha.processing.fuzzy import entropy
 
 LIMIT = 2_000
 """Entries of one list."""
 SIZE_LIMIT = 256 << 20
 _TEXT = 512
+_SEGMENT_FLAGS = (("R", 4), ("W", 2), ("X", 1))
+_SECTION_FLAGS = (("W", 1), ("A", 2), ("X", 4))
 
 
 def _name(value: Any) -> str:
@@ -45,8 +50,10 @@ def _sections(binary: Any) -> list[dict[str, Any]]:
             "name": _text(section.name),
             "type": _name(section.type),
             "addr": hex(section.virtual_address),
+            "offset": int(section.offset),
             "size": int(section.size),
-            "entropy": round(float(section.entropy), 2),
+            "flags": "".join(letter if int(section.flags) & bit else "-" for letter, bit in _SECTION_FLAGS),
+            "entropy": entropy(bytes(section.content)),
         }
         for section in list(binary.sections)[:LIMIT]
     ]
@@ -57,18 +64,34 @@ def _segments(binary: Any) -> list[dict[str, Any]]:
         {
             "type": _name(segment.type),
             "addr": hex(segment.virtual_address),
+            "offset": int(segment.file_offset),
             "size": int(segment.virtual_size),
-            "flags": "".join(
-                letter if int(segment.flags) & bit else "-" for letter, bit in (("R", 4), ("W", 2), ("X", 1))
-            ),
+            "file_size": int(segment.physical_size),
+            "flags": "".join(letter if int(segment.flags) & bit else "-" for letter, bit in _SEGMENT_FLAGS),
+            "entropy": entropy(bytes(segment.content)),
         }
         for segment in list(binary.segments)[:LIMIT]
     ]
 
 
-def _symbols(binary: Any, *, imported: bool) -> list[str]:
+def _linked(binary: Any, *, imported: bool) -> list[str]:
     symbols = binary.imported_symbols if imported else binary.exported_symbols
     return [name for symbol in list(symbols)[:LIMIT] if (name := _text(symbol.name))]
+
+
+def _symbols(binary: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "type": _name(symbol.type), "bind": _name(symbol.binding), "value": hex(symbol.value)}
+        for symbol in list(binary.symtab_symbols)[:LIMIT]
+        if (name := _text(symbol.name))
+    ]
+
+
+def _notes(binary: Any) -> list[dict[str, str]]:
+    return [
+        {"name": _text(note.name), "type": _name(note.type), "description": bytes(note.description)[:64].hex()}
+        for note in list(binary.notes)[:LIMIT]
+    ]
 
 
 def _build_id(binary: Any) -> str | None:
@@ -81,12 +104,24 @@ def _build_id(binary: Any) -> str | None:
 def _hardening(binary: Any) -> dict[str, bool]:
     stack = [segment for segment in binary.segments if _name(segment.type) == "GNU_STACK"]
     names = {_text(symbol.name) for symbol in list(binary.imported_symbols)[:LIMIT]}
+    names |= {_text(symbol.name) for symbol in list(binary.symtab_symbols)[:50_000]}
+    relro = any(_name(segment.type) == "GNU_RELRO" for segment in binary.segments)
     return {
         "pie": bool(binary.is_pie),
         "nx": bool(stack) and not int(stack[0].flags) & 1,
-        "relro": any(_name(segment.type) == "GNU_RELRO" for segment in binary.segments),
+        "relro": relro,
+        "full_relro": relro and _binds_now(binary),
         "canary": "__stack_chk_fail" in names,
     }
+
+
+def _binds_now(binary: Any) -> bool:
+    for entry in binary.dynamic_entries:
+        tag = _name(entry.tag)
+        wanted = {"BIND_NOW": -1, "FLAGS": 0x8, "FLAGS_1": 0x1}.get(tag)
+        if wanted == -1 or (wanted is not None and int(entry.value) & wanted):
+            return True
+    return False
 
 
 _PARTS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
@@ -95,31 +130,50 @@ _PARTS: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     ("program_headers", _segments),
     ("interpreter", lambda binary: _text(binary.interpreter) if binary.has_interpreter else None),
     ("libraries", lambda binary: [_text(name) for name in list(binary.libraries)[:LIMIT]]),
-    ("imports", lambda binary: _symbols(binary, imported=True)),
-    ("exports", lambda binary: _symbols(binary, imported=False)),
+    ("imports", lambda binary: _linked(binary, imported=True)),
+    ("exports", lambda binary: _linked(binary, imported=False)),
+    ("symbols", _symbols),
+    ("notes", _notes),
     ("build_id", _build_id),
     ("hardening", _hardening),
     ("overlay_size", lambda binary: len(binary.overlay)),
+    ("overlay_entropy", lambda binary: entropy(bytes(binary.overlay)) if binary.overlay else None),
+    ("oddities", marks.oddities),
 )
 
 
-def describe(path: str) -> dict[str, Any]:
-    """Read the ELF file at ``path``; empty when it is none, with ``errors`` for the parts that could not be read."""
+def describe(path: Path) -> dict[str, Any]:
+    """Read an ELF file; empty when it is none, with ``errors`` for the parts that could not be read."""
     import lief
 
     lief.logging.disable()
-    binary = lief.ELF.parse(path)
+    data = path.read_bytes()[:SIZE_LIMIT]
+    binary = lief.ELF.parse(str(path))
     if binary is None:
         return {}
     found: dict[str, Any] = {}
     errors: list[str] = []
-    for name, read in _PARTS:
+    parts: list[tuple[str, Any, Callable[[Any], Any]]] = [(name, binary, read) for name, read in _PARTS]
+    parts += [("made_by", data, marks.made_by), ("telfhash", data, telfhash)]
+    for name, subject, read in parts:
         try:
-            found[name] = read(binary)
+            found[name] = read(subject)
         except Exception as error:  # noqa: BLE001 - a corrupt part raises whatever its library likes
             errors.append(f"{name}: {type(error).__name__}: {error}"[:_TEXT])
     found["errors"] = errors
     return found
+
+
+def telfhash(data: bytes) -> str | None:
+    """Give Trend Micro's hash over the names of an ELF file's symbols; None when it has too few."""
+    import yara_x
+
+    said: list[str] = []
+    rules = yara_x.compile('import "elf" import "console" rule t { condition: console.log(elf.telfhash()) }')
+    scanner = yara_x.Scanner(rules)
+    scanner.console_log(said.append)
+    scanner.scan(data)
+    return said[0] if said and said[0] else None
 
 
 class ElfModule(Processing):
@@ -139,4 +193,4 @@ class ElfModule(Processing):
 
     def run(self, facts: Facts, earlier: Earlier) -> dict[str, Any]:
         del earlier
-        return describe(str(facts.store.sample))
+        return describe(facts.store.sample)

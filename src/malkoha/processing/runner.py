@@ -21,16 +21,26 @@ from malkoha.processing.behavior import BehaviorModule
 from malkoha.processing.buffer import BufferModule
 from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
+from malkoha.processing.indicators import IndicatorsModule
 from malkoha.processing.memory import MachineMemoryModule, ProcessMemoryModule
 from malkoha.processing.network import NetworkModule
+from malkoha.processing.packer import PackerModule
+from malkoha.processing.scripts import ScriptModule
+from malkoha.processing.sigma import SigmaModule
 from malkoha.processing.strings import StringsModule
 from malkoha.processing.tampering import TamperingModule
 from malkoha.processing.target import TargetModule
+from malkoha.processing.yara import YaraModule
 from malkoha.store import Store
 
 MODULES: tuple[type[Processing], ...] = (
     TargetModule,
     ElfModule,
+    PackerModule,
+    ScriptModule,
+    IndicatorsModule,
+    YaraModule,
+    SigmaModule,
     StringsModule,
     BehaviorModule,
     DroppedModule,

@@ -14,12 +14,12 @@ _ASCII = re.compile(rb"[\x20-\x7e\t]{%d,}" % MINIMUM)
 _WIDE = re.compile(rb"(?:[\x20-\x7e\t]\x00){%d,}" % MINIMUM)
 
 
-def strings(data: bytes) -> list[str]:
-    """List printable strings of at least six characters, each once, in order; cut at 512 characters, at most 5,000."""
+def strings(data: bytes, limit: int = LIMIT) -> list[str]:
+    """List printable strings of at least six characters, each once, in order, at most ``limit``."""
     found: dict[str, None] = {}
     for pattern, encoding in ((_ASCII, "ascii"), (_WIDE, "utf-16-le")):
         for match in pattern.finditer(data):
-            if len(found) >= LIMIT:
+            if len(found) >= limit:
                 return list(found)
             found[match.group().decode(encoding)[:LONGEST]] = None
     return list(found)

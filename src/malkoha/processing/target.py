@@ -1,4 +1,4 @@
-"""Sections ``target``: hashes and type of the sample, and the URLs that stand in it."""
+"""Section ``target``: hashes, type and entropy of the sample, and the URLs that stand in it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import zlib
 from pathlib import Path
 
 from malkoha.model.report import File, Target
+from malkoha.processing import fuzzy as near
 from malkoha.processing.base import Earlier, Facts, Processing
 
-FUZZY_LIMIT = 4 << 20
-"""Bytes up to which ssdeep is computed: it is written in Python and takes a second a megabyte."""
 SEARCH_LIMIT = 16 << 20
+"""Bytes from the start in which URLs are looked for and whose entropy is told; larger files have no fuzzy hashes."""
 URL_LIMIT = 200
 _BLOCK = 1 << 20
 _URL = re.compile(rb"\b(?:https?|ftp|tftp|wss?)://[\x21\x23-\x26\x28-\x3b\x3d\x3f-\x5b\x5d\x5f\x61-\x7a\x7e]{3,500}")
@@ -49,18 +49,12 @@ def file_facts(path: Path, *, name: str, kind: str, fuzzy: bool = True) -> File:
         sha1=sha1,
         sha256=sha256,
         sha512=sha512,
-        ssdeep=_fuzzy(bytes(head)) if fuzzy and size <= FUZZY_LIMIT else None,
+        ssdeep=near.ssdeep(bytes(head)) if fuzzy and size == len(head) else None,
+        tlsh=near.tlsh(bytes(head)) if fuzzy and size == len(head) else None,
+        entropy=near.entropy(bytes(head[:SEARCH_LIMIT])),
         type=kind,
         urls=urls(bytes(head)),
     )
-
-
-def _fuzzy(data: bytes) -> str | None:
-    if not data:
-        return None
-    import ppdeep
-
-    return str(ppdeep.hash(data))
 
 
 class TargetModule(Processing):

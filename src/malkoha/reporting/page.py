@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from malkoha.reporting import files, listing, overview, wire, wording
+from malkoha.reporting.detection import detection
 from malkoha.reporting.listing import TEXT
 from malkoha.reporting.wording import count, duration, items, mapping, number, shorten, size
 
@@ -47,6 +48,7 @@ def page(report: Mapping[str, Any]) -> dict[str, Any]:
         "touched": listing.touched(summary, {}, mapping(own.get("summary_omitted"))),
         "noise": listing.noise(mapping(own.get("noise"))),
         "output": listing.output(mapping(mapping(report.get("malkoha")).get("output"))),
+        "detection": detection(report),
         "elf": listing.elf(mapping(mapping(report.get("static")).get("elf"))),
         "strings": [shorten(str(text), TEXT) for text in items(report.get("strings"))[:10_000]],
         "files": files.taken(report),
@@ -77,9 +79,8 @@ def _verdict(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sample(target: Mapping[str, Any], file: Mapping[str, Any]) -> dict[str, Any]:
-    hashes = [
-        (name, str(file[name])) for name in ("sha256", "sha1", "md5", "sha512", "ssdeep", "crc32") if file.get(name)
-    ]
+    names = ("sha256", "sha1", "md5", "sha512", "ssdeep", "tlsh", "crc32")
+    hashes = [(name, str(file[name])) for name in names if file.get(name)]
     return {
         "kind": shorten(str(file.get("type") or ("a URL" if target.get("url") else "unknown type")), 400),
         "size": size(file.get("size")) if file else "",

@@ -16,6 +16,7 @@ from malkoha.signatures import (
     network_behaviour,
     persistence,
     privilege_escalation,
+    rules_matched,
     stealth,
 )
 from malkoha.signatures.base import Evidence, Scene, Signature
@@ -24,6 +25,7 @@ from malkoha.trace.descriptors import Tables
 from malkoha.trace.store import Row, Trace
 
 SIGNATURES: tuple[type[Signature], ...] = (
+    *rules_matched.SIGNATURES,
     *command_and_control.SIGNATURES,
     *credential_access.SIGNATURES,
     *network_behaviour.SIGNATURES,

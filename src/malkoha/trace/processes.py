@@ -178,6 +178,10 @@ class Builder:
         child.into = node
         node.process.merged.append(child.process.key)
         node.process.calls += child.process.calls
+        for tid in list(child.threads):
+            if self.live.get(tid) is child:
+                self.live[tid] = node
+                self._thread(node, tid)
         for key in child.process.children:
             if key != node.process.key:
                 _adopt(node, self.nodes[key])

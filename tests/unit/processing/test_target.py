@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from malkoha.processing import target
 from malkoha.processing.base import Earlier
 from malkoha.processing.target import TargetModule, file_facts, urls
 from tests.unit.processing.folder import analysis
@@ -28,7 +27,7 @@ def test_an_empty_file_and_a_large_one(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "sample"
     path.write_bytes(b"")
     assert file_facts(path, name="x", kind="empty").ssdeep is None
-    monkeypatch.setattr(target, "FUZZY_LIMIT", 10)
+    monkeypatch.setattr("malkoha.processing.fuzzy.SSDEEP_LIMIT", 10)
     path.write_bytes(b"x" * 11)
     assert file_facts(path, name="x", kind="data").ssdeep is None
 

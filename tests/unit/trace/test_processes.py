@@ -266,6 +266,12 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
     ]  # fmt: skip
 
 
+def test_threads_of_what_was_a_thread_itself_go_with_it() -> None:
+    threads = {"p0": "CLONE_THREAD"}
+    log = Log().call(2, "clone3", 3, args=threads).call(1, "clone3", 2, args=threads).call(3, "getpid")
+    assert [(process.pid, process.calls) for process in log.processes()] == [(1, 3)]
+
+
 pids = st.integers(1, 6)
 steps = st.one_of(
     st.tuples(st.sampled_from(["fork", "clone3", "getpid"]), pids, pids),
