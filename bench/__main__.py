@@ -1,7 +1,8 @@
-"""Measure and write bench/results.json: ``python -m bench [--runs N]``.
+"""Measure and write bench/results.json: ``python -m bench [--runs N] [GROUP ...]``.
 
-Everything is measured through the command line that users have, on the armed snapshot of the default image, which is
-made first when there is none. Each figure is the median of its runs; the ratios compare figures of the same session.
+The groups ``start``, ``helloworld`` and ``flood`` go through the command line that users have, on the armed snapshot of
+the default image, which is made first when there is none. Each figure is the median of its runs; the ratios compare
+figures of the same session. Groups that are not measured keep their last figures.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import parsing
+from bench import parsing, recorders
 from malkoha.config import home_from
 
 ROOT = Path(__file__).parent.parent
@@ -91,27 +93,63 @@ def start(runs: int) -> dict[str, Any]:
     return {"start.help_s": figure(median(values), "s", f"malkoha --help, {runs} runs")}
 
 
-def long_traces(runs: int, ten_million: bool) -> dict[str, Any]:
-    """Parse and query a trace that repeats that of a busy script."""
+def _long_trace(runs: int, *, ten_million: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         sample = Path(folder) / "busy.sh"
         sample.write_text(parsing.BUSY)
         report, _ = analyze(sample)
-    return parsing.figures(home_from().analysis(report["info"]["id"]).records, runs, ten_million=ten_million)
+    return parsing.figures(home_from().analysis(report["info"]["id"]).records, min(runs, 3), ten_million=ten_million)
+
+
+def parse(runs: int) -> dict[str, Any]:
+    """Parse and query a trace of a million events that repeats that of a busy script."""
+    return _long_trace(runs, ten_million=False)
+
+
+def parse_ten_million(runs: int) -> dict[str, Any]:
+    """Do the same with ten million; it needs some gigabytes of disk."""
+    return _long_trace(1 if runs < 3 else 2, ten_million=True)
+
+
+GROUPS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "start": start,
+    "helloworld": helloworld,
+    "flood": flood,
+    "recorders": recorders.measure,
+    "kprobe": recorders.measure_kprobe,
+    "parse": parse,
+    "ten-million": parse_ten_million,
+}
+"""What can be measured; each takes the number of runs and gives named figures."""
+
+
+def kept() -> dict[str, Any]:
+    """Return the figures of the last session, as far as they can be read."""
+    try:
+        figures: dict[str, Any] = json.loads(RESULTS.read_text())["figures"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--ten-million", action="store_true", help="parse a trace of ten million events too")
-    chosen = parser.parse_args()
-    runs = chosen.runs
+    parser.add_argument(
+        "groups", nargs="*", metavar="GROUP", help=f"which to measure (all but ten-million): {', '.join(GROUPS)}"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.groups) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
     analyze(ROOT / "samples" / "helloworld.sh")
-    figures = {**start(runs), **helloworld(runs), **flood(runs), **long_traces(min(runs, 3), chosen.ten_million)}
+    figures = kept()
     host = {"machine": platform.machine(), "system": platform.release(), "python": platform.python_version()}
-    RESULTS.write_text(json.dumps({"host": host, "figures": figures}, indent=1) + "\n")
-    for name, entry in figures.items():
-        print(f"{name:28} {entry['value']:>12} {entry['unit']:6} {entry['against']}")
+    for group in options.groups or [name for name in GROUPS if name != "ten-million"]:
+        found = GROUPS[group](options.runs)
+        figures |= found
+        RESULTS.write_text(json.dumps({"host": host, "figures": figures}, indent=1) + "\n")
+        for name, entry in found.items():
+            print(f"{name:40} {entry['value']:>14} {entry['unit']:6} {entry['against']}")
 
 
 if __name__ == "__main__":

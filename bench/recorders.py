@@ -35,6 +35,7 @@ FOLDER = "/opt/workloads"
 WAIT_S = 1800.0
 TRACE_LIMIT = 4 << 30
 
+BPFTRACE = ("/bin/sh", f"{FOLDER}/bpf.sh")
 STRACE = ("strace", "-f", "-o", "/dev/shm/strace")
 
 
@@ -133,52 +134,64 @@ def _session(image: Image, engine: source.Engine, work: Callable[[Guest, Callabl
         work(guest, load)
 
 
-def _beside_tracepoint(found: Measured, facts: dict[str, int], runs: int) -> Callable[..., None]:
+def _figures(group: str, found: Measured) -> dict[str, Any]:
+    """Put the seconds a unit into figures, and their ratios to untraced."""
+    units = {workload.name: workload.unit for workload in ALL}
+    figures: dict[str, Any] = {}
+    for (workload, recorder), seconds in found.items():
+        name = f"{group}.{workload}.{recorder}"
+        figures[f"{name}_us"] = {
+            "value": round(seconds * 1e6, 2),
+            "unit": "us",
+            "against": f"a unit: {units[workload]}",
+        }
+        if recorder != "untraced":
+            ratio = round(seconds / found[workload, "untraced"], 2)
+            figures[f"{name}_ratio"] = {"value": ratio, "unit": "x", "against": "untraced in the same guest"}
+    return figures
+
+
+def _bench_image() -> Image:
+    home = config.home_from()
+    return build_image(home, config.load(home, {}), IMAGE, PACKAGES)
+
+
+def _with_engine(
+    group: str, engine: source.Engine, runs: int, others: Callable[[Guest, Measured], None] | None
+) -> dict[str, Any]:
+    """Measure untraced, then ``others``, then the engine, all in one guest."""
+    found: Measured = {}
+    counts: dict[str, int] = {}
+
     def work(guest: Guest, load: Callable[[], Recorder]) -> None:
         for workload in ALL:
             found[workload.name, "untraced"] = guest.measure(workload, "untraced", runs)
-            found[workload.name, "strace"] = guest.measure(workload, "strace", 1, STRACE)
-            found[workload.name, "bpftrace"] = guest.measure(workload, "bpftrace", 1, ("/bin/sh", f"{FOLDER}/bpf.sh"))
+        if others is not None:
+            others(guest, found)
         with load() as recorder:
             for workload in ALL:
-                found[workload.name, "tracepoint"] = guest.measure(workload, "tracepoint", runs)
+                found[workload.name, engine] = guest.measure(workload, engine, runs)
             recorder.finish()
-            facts["events"], facts["lost"] = recorder.ring.sequence, recorder.lost
+            counts.update(events=recorder.ring.sequence, lost=recorder.lost)
 
-    return work
+    _session(_bench_image(), engine, work)
+    against = f"all workloads under {engine}"
+    return _figures(group, found) | {
+        f"{group}.{name}": {"value": number, "unit": "events", "against": against} for name, number in counts.items()
+    }
 
 
-def _beside_kprobe(found: Measured, facts: dict[str, int], runs: int) -> Callable[..., None]:
-    def work(guest: Guest, load: Callable[[], Recorder]) -> None:
+def measure(runs: int) -> dict[str, Any]:
+    """Compare untraced, strace, bpftrace and the tracepoint engine."""
+
+    def others(guest: Guest, found: Measured) -> None:
         for workload in ALL:
-            found[workload.name, "untraced (kprobe's guest)"] = guest.measure(workload, "untraced", runs)
-        with load() as recorder:
-            for workload in ALL:
-                found[workload.name, "kprobe"] = guest.measure(workload, "kprobe", 1)
-            recorder.finish()
-            facts["kprobe_events"], facts["kprobe_lost"] = recorder.ring.sequence, recorder.lost
+            found[workload.name, "strace"] = guest.measure(workload, "strace", 1, STRACE)
+            found[workload.name, "bpftrace"] = guest.measure(workload, "bpftrace", 1, BPFTRACE)
 
-    return work
+    return _with_engine("recorders", "tracepoint", runs, others)
 
 
-def measure(runs: int, *, kprobe: bool = True) -> dict[str, Any]:
-    """Return the figures: seconds a unit of each workload and recorder, and ratios to untraced in the same guest."""
-    home = config.home_from()
-    image = build_image(home, config.load(home, {}), IMAGE, PACKAGES)
-    found: Measured = {}
-    facts: dict[str, int] = {}
-    _session(image, "tracepoint", _beside_tracepoint(found, facts, runs))
-    if kprobe:
-        _session(image, "kprobe", _beside_kprobe(found, facts, runs))
-    figures: dict[str, Any] = {}
-    units = {workload.name: workload.unit for workload in ALL}
-    for (workload, recorder), seconds in found.items():
-        name = f"recorders.{workload}.{recorder}"
-        figures[f"{name}_us"] = {"value": round(seconds * 1e6, 2), "unit": "us", "against": f"a unit: {units[workload]}"}
-        base = "untraced (kprobe's guest)" if recorder == "kprobe" else "untraced"
-        if not recorder.startswith("untraced") and (workload, base) in found:
-            ratio = round(seconds / found[workload, base], 2)
-            figures[f"{name}_ratio"] = {"value": ratio, "unit": "x", "against": "untraced in the same guest"}
-    for name, number in facts.items():
-        figures[f"recorders.{name}"] = {"value": number, "unit": "events", "against": "all workloads of that engine"}
-    return figures
+def measure_kprobe(runs: int) -> dict[str, Any]:
+    """Compare untraced and the kprobe engine; loading it takes minutes."""
+    return _with_engine("kprobe", "kprobe", min(runs, 2), None)

@@ -26,9 +26,7 @@ def ask(address: tuple[str, int], times: int) -> None:
 def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
-    clients = [
-        threading.Thread(target=ask, args=(listener.getsockname(), int(sys.argv[1]) // 4)) for _ in range(4)
-    ]
+    clients = [threading.Thread(target=ask, args=(listener.getsockname(), int(sys.argv[1]) // 4)) for _ in range(4)]
     for client in clients:
         client.start()
     for client in clients:
