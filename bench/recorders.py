@@ -129,7 +129,9 @@ def _session(image: Image, engine: source.Engine, work: Callable[[Guest, Callabl
         def load() -> Recorder:
             name = arming.MODULE_NAMES[engine]
             line = client.arm(module.path.read_bytes(), name, buildroot.loader_files(image), arming.LOAD_S[engine])
-            return Recorder(Ring(machine.memory, arming.ring_address(line)), Path(folder) / "records", TRACE_LIMIT)
+            address = arming.ring_address(line)
+            arming.await_ring(machine, address)
+            return Recorder(Ring(machine.memory, address), Path(folder) / "records", TRACE_LIMIT)
 
         work(guest, load)
 

@@ -24,7 +24,7 @@ import msgspec
 
 from malkoha.config import Settings
 from malkoha.engine import source
-from malkoha.errors import GuestError, HostError, MachineError
+from malkoha.errors import GuestError, HostError, MachineError, TraceError
 from malkoha.guest import payload
 from malkoha.guest.client import GuestClient
 from malkoha.machinery import buildroot, cleanup, kvm, snapshot
@@ -36,11 +36,14 @@ from malkoha.machinery.snapshot import Snapshot
 from malkoha.network import addresses as network
 from malkoha.progress import SILENT, Progress
 from malkoha.store import Home
+from malkoha.trace.ring import Ring
 
 FORMAT = 1
 BOOT_S = 240.0
 LOAD_S: dict[source.Engine, float] = {"tracepoint": 180.0, "kprobe": 1800.0}
 """Deadlines in seconds; under software emulation the kprobe engine takes minutes to register its probes."""
+READY_S = 60.0
+"""How long a tracer that has announced itself may take to put its probes in place."""
 
 MODULE_NAMES: dict[source.Engine, str] = {"tracepoint": "intel_uncore_freq", "kprobe": "intel_uncore_perf"}
 """Until the module has taken itself off all lists, it bears a name that a server's kernel may well have."""
@@ -221,7 +224,22 @@ def _load(
         except GuestError as error:
             said = machine.console.decode("utf-8", "backslashreplace").strip().splitlines()
             raise GuestError(error.what, error.why, error.mend or (f"console: {said[-1]}" if said else "")) from error
-    return ring_address(line)
+    address = ring_address(line)
+    await_ring(machine, address)
+    return address
+
+
+def await_ring(machine: Machine, address: int) -> None:
+    """Wait until the tracer's probes are in place, which its ring's header tells; TraceError when they never are."""
+    deadline = time.monotonic() + READY_S
+    while True:
+        try:
+            Ring(machine.memory, address)
+            return
+        except TraceError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def ring_address(line: str) -> int:

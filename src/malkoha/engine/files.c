@@ -133,6 +133,7 @@ static bool files_create(void)
 	files_control->limit_size = 10 << 20;
 	files_control->limit_count = 1000;
 	files_control->limit_total = 200 << 20;
+	stream_begin(&files_ring);
 	return true;
 }
 

@@ -76,10 +76,14 @@ struct scratch {
 	char *data;
 };
 
+/* Where to write next is kept here and not read from the header, which a sample with root's rights could overwrite. */
 struct stream {
 	struct ring_header *header;
 	char *chunk[RING_MAX_CHUNKS];
 	u64 size;
+	u64 head;		/* bytes ever written */
+	u32 current_chunk;
+	u32 offset;		/* in it */
 	spinlock_t lock;
 };
 
@@ -133,8 +137,13 @@ static bool stream_create(struct stream *stream, int chunks)
 	stream->header->chunks = i;
 	stream->header->chunk_size = RING_CHUNK_SIZE;
 	stream->size = i * RING_CHUNK_SIZE;
-	smp_store_release(&stream->header->magic, RING_MAGIC);
 	return true;
+}
+
+/* From now on the host may read: all probes that write to the stream are in place. */
+static void stream_begin(struct stream *stream)
+{
+	smp_store_release(&stream->header->magic, RING_MAGIC);
 }
 
 static u64 ring_create(void)
@@ -163,18 +172,11 @@ static u64 ring_create(void)
 	return virt_to_phys(ring);
 }
 
-static char *stream_at(struct stream *stream, u64 position)
-{
-	u64 offset = position % stream->size;
-
-	return stream->chunk[offset / RING_CHUNK_SIZE] + offset % RING_CHUNK_SIZE;
-}
-
 static bool stream_wait(struct stream *stream, u64 need)
 {
 	u64 deadline = 0;
 
-	while (stream->header->head + need - READ_ONCE(stream->header->tail) > stream->size) {
+	while (stream->head + need - READ_ONCE(stream->header->tail) > stream->size) {
 		u64 now = ktime_get_mono_fast_ns();
 
 		if (!deadline)
@@ -186,17 +188,29 @@ static bool stream_wait(struct stream *stream, u64 need)
 	return true;
 }
 
+static void stream_advance(struct stream *stream, u32 size)
+{
+	stream->head += size;
+	stream->offset += size;
+	if (stream->offset == RING_CHUNK_SIZE) {
+		stream->offset = 0;
+		if (++stream->current_chunk * RING_CHUNK_SIZE == stream->size)
+			stream->current_chunk = 0;
+	}
+	smp_store_release(&stream->header->head, stream->head);
+}
+
 /* Called in task context only, with preemption off as the lock itself sees to. The sequence number and the time are
  * given under the lock, so that both grow in the order of the records. */
 static void stream_put(struct stream *stream, struct rec_head *rec)
 {
 	struct ring_header *header = stream->header;
-	u64 room, need;
+	u32 room, need;
 
 	rec->tid = current->pid;
 	rec->pid = current->tgid;
 	spin_lock(&stream->lock);
-	room = RING_CHUNK_SIZE - header->head % RING_CHUNK_SIZE;
+	room = RING_CHUNK_SIZE - stream->offset;
 	need = rec->size <= room ? rec->size : room + rec->size;
 	if (!stream_wait(stream, need)) {
 		header->lost++;
@@ -205,17 +219,17 @@ static void stream_put(struct stream *stream, struct rec_head *rec)
 		return;
 	}
 	if (rec->size > room) {
-		struct rec_head *pad = (struct rec_head *)stream_at(stream, header->head);
+		struct rec_head *pad = (struct rec_head *)(stream->chunk[stream->current_chunk] + stream->offset);
 
 		pad->size = room;	/* sizes are multiples of 8: at least these 8 bytes fit */
 		pad->type = REC_PAD;
 		pad->flags = 0;
-		smp_store_release(&header->head, header->head + room);
+		stream_advance(stream, room);
 	}
 	rec->seq = header->seq++;
 	rec->ns = ktime_get_mono_fast_ns();
-	memcpy(stream_at(stream, header->head), rec, rec->size);
-	smp_store_release(&header->head, header->head + rec->size);
+	memcpy(stream->chunk[stream->current_chunk] + stream->offset, rec, rec->size);
+	stream_advance(stream, rec->size);
 	spin_unlock(&stream->lock);
 }
 
