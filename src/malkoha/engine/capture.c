@@ -8,7 +8,7 @@
 #include <linux/workqueue.h>
 
 struct call {
-	struct operation arg[6];
+	struct operations plain;
 	u16 variants;		/* index of the first one, plus one */
 	u8 identity;		/* it may change who the caller is */
 };
@@ -21,7 +21,7 @@ struct variant {
 	u32 mask;
 	u32 value;
 	u32 other;
-	struct operation arg[6];
+	struct operations instead;
 };
 
 #define ANY 7
@@ -57,11 +57,13 @@ struct made {
 	u16 abi;
 	bool compat;
 	unsigned long args[6];
-	const struct operation *op;	/* six, or NULL when nothing is to be copied */
+	const struct operations *copy;
 	bool identity;
 };
 
-static const struct operation *pick(const struct call *calls, const struct variant *variants, size_t count, long nr,
+static const struct operations nothing;
+
+static const struct operations *pick(const struct call *calls, const struct variant *variants, size_t count, long nr,
 				    const unsigned long *args)
 {
 	const struct variant *one;
@@ -73,31 +75,31 @@ static const struct operation *pick(const struct call *calls, const struct varia
 			break;
 		if (((u32)args[one->first] & one->mask) == one->value &&
 		    (one->second == ANY || (u32)args[one->second] == one->other))
-			return one->arg;
+			return &one->instead;
 	}
-	return calls[nr].arg;
+	return &calls[nr].plain;
 }
 
 static void find_operations(struct made *call)
 {
 	long nr = call->nr;
 
-	call->op = NULL;
+	call->copy = &nothing;
 	call->identity = false;
 	if (nr < 0)
 		return;
 	if (call->abi == ABI_MULTIPLEXED) {
 		if (nr < ARRAY_SIZE(calls_multiplexed))
-			call->op = pick(calls_multiplexed, variants_multiplexed, ARRAY_SIZE(variants_multiplexed), nr, call->args);
+			call->copy = pick(calls_multiplexed, variants_multiplexed, ARRAY_SIZE(variants_multiplexed), nr, call->args);
 	} else if (call->compat) {
 		if (nr < ARRAY_SIZE(calls_32)) {
-			call->op = pick(calls_32, variants_32, ARRAY_SIZE(variants_32), nr, call->args);
+			call->copy = pick(calls_32, variants_32, ARRAY_SIZE(variants_32), nr, call->args);
 			call->identity = calls_32[nr].identity;
 		}
 	} else {
 		nr &= ~__X32_SYSCALL_BIT;
 		if (nr < ARRAY_SIZE(calls_64)) {
-			call->op = pick(calls_64, variants_64, ARRAY_SIZE(variants_64), nr, call->args);
+			call->copy = pick(calls_64, variants_64, ARRAY_SIZE(variants_64), nr, call->args);
 			call->identity = calls_64[nr].identity;
 		}
 	}
@@ -197,6 +199,7 @@ static void read_call(struct made *call, struct pt_regs *regs, long nr)
 static void record_enter(struct pt_regs *regs, const struct made *call, u16 flags)
 {
 	struct rec_enter *rec = rec_begin(REC_ENTER, flags | call->abi, sizeof(*rec));
+	unsigned long bits;
 	u8 i;
 
 	rec->nr = call->nr;
@@ -205,9 +208,10 @@ static void record_enter(struct pt_regs *regs, const struct made *call, u16 flag
 	for (i = 0; i < 6; i++)
 		rec->args[i] = call->args[i];
 	memcpy(rec->comm, current->comm, TASK_COMM_LEN);
-	for (i = 0; call->op && i < 6; i++)
-		if (call->op[i].code)
-			capture_entry(&call->op[i], i, 0, call->args, call->compat);
+	for (bits = call->copy->at_entry; bits; bits &= bits - 1) {
+		i = __ffs(bits);
+		capture_entry(&call->copy->arg[i], i, 0, call->args, call->compat);
+	}
 	rec_end();
 }
 
@@ -236,6 +240,7 @@ static void call_exit(struct pt_regs *regs, long ret)
 {
 	struct made call;
 	struct rec_exit *rec;
+	unsigned long bits;
 	bool again;
 	long nr;
 	u8 i;
@@ -254,12 +259,12 @@ static void call_exit(struct pt_regs *regs, long ret)
 	rec = rec_begin(REC_EXIT, call.abi, sizeof(*rec));
 	rec->nr = call.nr;
 	rec->ret = ret;
-	for (i = 0; call.op && i < 6; i++) {
-		const struct operation *op = &call.op[i];
+	for (bits = call.copy->at_return | (again ? call.copy->at_entry : 0); bits; bits &= bits - 1) {
+		const struct operation *op = &call.copy->arg[i = __ffs(bits)];
 
-		if (op->code & OP_CODE && (op->code & OP_CODE) < OP_OUT_STRUCT && again)
+		if (again && call.copy->at_entry & 1 << i)
 			capture_entry(op, i, 0, call.args, call.compat);
-		if (op->code)
+		if (call.copy->at_return & 1 << i)
 			capture_return(op, i, call.args, ret, call.compat);
 	}
 	if (call.identity && ret >= 0)

@@ -36,6 +36,12 @@ struct operation {
 	u16 size;		/* of the structure or of one element */
 };
 
+struct operations {
+	struct operation arg[6];
+	u8 at_entry;		/* bits: the arguments that have one */
+	u8 at_return;
+};
+
 static void unread(void)
 {
 	set_bit(current->pid, unread_memory);
@@ -45,11 +51,17 @@ static void unread(void)
 static u32 user_bytes(char *to, u64 from, u32 size)
 {
 	u32 done = 0;
+	unsigned long left;
 
 	while (done < size) {
 		u32 step = min_t(u64, size - done, PAGE_SIZE - offset_in_page(from + done));
 
-		if (copy_from_user_nofault(to + done, (void __user *)(from + done), step))
+		if (!access_ok((void __user *)(from + done), step))
+			break;
+		pagefault_disable();
+		left = __copy_from_user_inatomic(to + done, (void __user *)(from + done), step);
+		pagefault_enable();
+		if (left)
 			break;
 		done += step;
 	}

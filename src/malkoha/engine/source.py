@@ -102,7 +102,12 @@ def _size(name: str, abi: Abi) -> int:
 
 
 def _operations(arguments: tuple[Argument, ...], abi: Abi) -> str:
-    return ", ".join(filter(None, (_operation(arguments, i, abi) for i in range(len(arguments)))))
+    """Write a ``struct operations``: what each argument points to, and which of them concern entry and return."""
+    found = [_operation(arguments, i, abi) for i in range(len(arguments))]
+    at_return = [i for i, text in enumerate(found) if "OP_OUT_" in text or "OP_AGAIN" in text]
+    at_entry = [i for i, text in enumerate(found) if text and "OP_OUT_" not in text]
+    masks = (sum(1 << i for i in positions) for positions in (at_entry, at_return))
+    return f"{{ {{ {', '.join(filter(None, found))} }}, {', '.join(map(str, masks))} }}" if any(found) else ""
 
 
 def _variants(number: int, call: Call, abi: Abi) -> list[str]:
@@ -121,7 +126,7 @@ def _variants(number: int, call: Call, abi: Abi) -> list[str]:
         for values in variant.values():
             second, other = (more[0].argument, values[1]) if more else ("ANY", 0)
             condition = f"{first.argument}, {second}, {first.mask:#x}, {values[0]:#x}, {other:#x}"
-            found.append(f"\t{{ {number}, {condition}, {{ {operations} }} }}, /* {call.name} */")
+            found.append(f"\t{{ {number}, {condition}, {operations or '{ }'} }}, /* {call.name} */")
     return found
 
 
@@ -140,7 +145,7 @@ def calls(name: Table) -> str:
         identity = call.name in IDENTITY_CALLS and name != "multiplexed"
         if operations or own or identity:
             rest = f", {len(variants) + 1 if own else 0}, {int(identity)}" if own or identity else ""
-            rows.append(f"\t[{number}] = {{ {{ {operations} }}{rest} }}, /* {call.name} */")
+            rows.append(f"\t[{number}] = {{ {operations or '{ }'}{rest} }}, /* {call.name} */")
         variants += own
     return (
         f"static const struct call calls_{name}[] = {{\n" + "\n".join(rows) + "\n};\n"
