@@ -198,7 +198,7 @@ static void read_call(struct made *call, struct pt_regs *regs, long nr)
 
 static void record_enter(struct pt_regs *regs, const struct made *call, u16 flags)
 {
-	struct rec_enter *rec = rec_begin(REC_ENTER, flags | call->abi, sizeof(*rec));
+	struct rec_enter *rec = rec_begin_bare(REC_ENTER, flags | call->abi, sizeof(*rec));
 	unsigned long bits;
 	u8 i;
 
@@ -256,7 +256,8 @@ static void call_exit(struct pt_regs *regs, long ret)
 		/* Refused before the entry probe could see it: by seccomp or a ptracer. */
 		record_enter(regs, &call, FLAG_LATE);
 	}
-	rec = rec_begin(REC_EXIT, call.abi, sizeof(*rec));
+	rec = rec_begin_bare(REC_EXIT, call.abi, sizeof(*rec));
+	rec->reserved = 0;
 	rec->nr = call.nr;
 	rec->ret = ret;
 	for (bits = call.copy->at_return | (again ? call.copy->at_entry : 0); bits; bits &= bits - 1) {

@@ -47,21 +47,27 @@ static void unread(void)
 	set_bit(current->pid, unread_memory);
 }
 
+static __always_inline bool user_piece(char *to, u64 from, u32 size)
+{
+	unsigned long left;
+
+	if (!access_ok((void __user *)from, size))
+		return false;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(to, (void __user *)from, size);
+	pagefault_enable();
+	return !left;
+}
+
 /* Read up to the first page that cannot be read, as the kernel itself does; return how many bytes that were. */
 static u32 user_bytes(char *to, u64 from, u32 size)
 {
 	u32 done = 0;
-	unsigned long left;
 
 	while (done < size) {
 		u32 step = min_t(u64, size - done, PAGE_SIZE - offset_in_page(from + done));
 
-		if (!access_ok((void __user *)(from + done), step))
-			break;
-		pagefault_disable();
-		left = __copy_from_user_inatomic(to + done, (void __user *)(from + done), step);
-		pagefault_enable();
-		if (left)
+		if (!user_piece(to + done, from + done, step))
 			break;
 		done += step;
 	}

@@ -16,6 +16,7 @@
 #include <linux/percpu.h>
 #include <linux/proc_fs.h>
 #include <linux/uaccess.h>
+#include <linux/unaligned.h>
 #include <linux/workqueue.h>
 
 #define RING_MAGIC 0x31676e69726b6c6dULL
@@ -233,15 +234,23 @@ static void stream_put(struct stream *stream, struct rec_head *rec)
 	spin_unlock(&stream->lock);
 }
 
-static void *rec_begin(u16 type, u16 flags, u32 size)
+/* The caller sets every field behind the head. */
+static __always_inline void *rec_begin_bare(u16 type, u16 flags, u32 size)
 {
 	struct scratch *s = this_cpu_ptr(&scratches);
 	struct rec_head *rec = (struct rec_head *)s->data;
 
 	s->used = size;
-	memset(rec, 0, size);
 	rec->type = type;
 	rec->flags = flags;
+	return rec;
+}
+
+static void *rec_begin(u16 type, u16 flags, u32 size)
+{
+	void *rec = rec_begin_bare(type, flags, size);
+
+	memset(rec + sizeof(struct rec_head), 0, size - sizeof(struct rec_head));
 	return rec;
 }
 
@@ -283,7 +292,8 @@ static void blob_end(struct blob_head *blob, u32 stored, u64 total, u8 status)
 	blob->stored = stored;
 	blob->total = total;
 	blob->status = status;
-	memset(blob_data(blob) + stored, 0, padded - stored);
+	/* what pads it to 8 bytes; blob_begin() has left room behind it */
+	put_unaligned(0ULL, (u64 *)(blob_data(blob) + stored));
 	s->used += sizeof(*blob) + padded;
 }
 
