@@ -72,7 +72,8 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT)
             log.warning(line)
         image = prepare(home, settings, task.options.image, progress)
         wired = task.options.network != "none"
-        spec, armed = arming.armed(image, task.options.engine, home, settings, progress, nic=wired)
+        skip_idle = task.options.time == "skip"
+        spec, armed = arming.armed(image, task.options.engine, home, settings, progress, nic=wired, skip_idle=skip_idle)
         clock.start()
         progress.step("Restoring the machine")
         machine = Machine(spec, home)

@@ -29,7 +29,7 @@ from malkoha.guest import payload
 from malkoha.guest.client import GuestClient
 from malkoha.machinery import buildroot, cleanup, kvm, snapshot
 from malkoha.machinery.base import running
-from malkoha.machinery.command import MachineSpec
+from malkoha.machinery.command import Accelerator, MachineSpec
 from malkoha.machinery.image import Image
 from malkoha.machinery.qemu import Machine
 from malkoha.machinery.snapshot import Snapshot
@@ -72,15 +72,16 @@ class _Record(msgspec.Struct):
     nic: bool = False
 
 
-def machine_spec(image: Image, home: Home, settings: Settings, *, nic: bool = False) -> MachineSpec:
-    """Return the machine that this image runs in on this host, with or without a network card."""
-    accelerator = kvm.choose(
-        home,
-        image.kernel,
-        settings.machine.accelerator,
-        binary=settings.machine.qemu,
-        timeout_s=settings.machine.kvm_probe_timeout_s,
-    ).accelerator
+def machine_spec(
+    image: Image, home: Home, settings: Settings, *, nic: bool = False, skip_idle: bool = False
+) -> MachineSpec:
+    """Return the machine that this image runs in on this host, with or without a network card.
+
+    With ``skip_idle`` its time jumps over waiting, which only software emulation can do.
+    """
+    accelerator: Accelerator = "tcg"
+    if not skip_idle:
+        accelerator = _accelerator(image, home, settings)
     return MachineSpec(
         kernel=image.kernel,
         initrd=image.initrd,
@@ -90,8 +91,20 @@ def machine_spec(image: Image, home: Home, settings: Settings, *, nic: bool = Fa
         cpus=settings.guest.cpus,
         append=image.kernel_arguments,
         nic=nic,
+        skip_idle=skip_idle,
         binary=settings.machine.qemu,
     )
+
+
+def _accelerator(image: Image, home: Home, settings: Settings) -> Accelerator:
+    chosen = kvm.choose(
+        home,
+        image.kernel,
+        settings.machine.accelerator,
+        binary=settings.machine.qemu,
+        timeout_s=settings.machine.kvm_probe_timeout_s,
+    )
+    return chosen.accelerator
 
 
 def key(image: Image, engine: source.Engine, spec: MachineSpec) -> str:
@@ -151,12 +164,13 @@ def armed(
     progress: Progress = SILENT,
     *,
     nic: bool = False,
+    skip_idle: bool = False,
 ) -> tuple[MachineSpec, Armed]:
     """Return the armed snapshot for an image and an engine, making it where there is none.
 
     Two callers who want the same one: the second waits. A half-made or damaged one is thrown away.
     """
-    spec = machine_spec(image, home, settings, nic=nic)
+    spec = machine_spec(image, home, settings, nic=nic, skip_idle=skip_idle)
     name = key(image, engine, spec)
     found = find(home, name)
     if found is None:

@@ -29,6 +29,9 @@ from malkoha.store import Home, Store
 
 NETWORKS = ("none", "sim", "drop")
 ENGINES = ("tracepoint", "kprobe")
+TIMES = ("real", "skip")
+QUIET = ("none", "drop")
+"""Networks in which nobody answers, so that nothing is missed when the guest's time jumps."""
 SCHEMES = ("http", "https", "ftp")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 FETCH = """#!/bin/sh
@@ -146,6 +149,14 @@ def check(options: Options) -> None:
         raise SubmitError(f"there is no network mode {options.network!r}", "", f"known are: {', '.join(NETWORKS)}")
     if options.engine not in ENGINES:
         raise SubmitError(f"there is no engine {options.engine!r}", "", f"known are: {', '.join(ENGINES)}")
+    if options.time not in TIMES:
+        raise SubmitError(f"there is no time {options.time!r}", "", f"known are: {', '.join(TIMES)}")
+    if options.time == "skip" and options.network not in QUIET:
+        raise SubmitError(
+            f"time cannot be skipped with the network {options.network}",
+            "answers would come after the guest's own deadlines",
+            f"choose --network {' or '.join(QUIET)}",
+        )
     if not 0 < options.timeout_s <= 86400:
         raise SubmitError(f"a timeout of {options.timeout_s:g} s is not possible", "", "more than 0, at most 86400")
     if not _USER.match(options.user):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -18,16 +18,18 @@ from malkoha import arming
 from malkoha.config import Guest, Settings
 from malkoha.config import Machine as MachineSettings
 from malkoha.engine import source
-from malkoha.errors import GuestError, HostError, MachineError
+from malkoha.errors import GuestError, HostError, MachineError, TraceError
 from malkoha.guest import payload
 from malkoha.inguest.protocol import encode
 from malkoha.machinery import buildroot, snapshot
 from malkoha.machinery.cleanup import PARTIAL
 from malkoha.machinery.image import Image
+from malkoha.machinery.qemu import Machine
 from malkoha.machinery.snapshot import Snapshot
 from malkoha.progress import SILENT, Progress
 from malkoha.store import Home
 from tests.fake_guest import FakeGuest, Head, polite
+from tests.guest_ring import HEADER, GuestRing
 
 
 class FakeMachine:
@@ -128,6 +130,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(buildroot, "compile_module", bench.compile)
     monkeypatch.setattr(buildroot, "loader_files", lambda image: {"staprun": b"s"})
     monkeypatch.setattr(snapshot, "save", bench.save)
+    monkeypatch.setattr(arming, "await_ring", lambda machine, address: None)
     yield bench
     assert all(machine.closed for machine in FakeMachine.made)
     bench.guest.close()
@@ -205,6 +208,23 @@ def test_the_machine_is_that_of_the_settings(bench: Bench) -> None:
     spec = arming.machine_spec(bench.image, bench.home, settings)
     assert (spec.memory_mb, spec.cpus, spec.accelerator, spec.append) == (512, 3, "tcg", "quiet")
     assert (spec.kernel, spec.disk) == (bench.image.kernel, bench.image.disk)
+
+
+def test_a_machine_that_skips_time_is_emulated_and_has_a_snapshot_of_its_own(bench: Bench) -> None:
+    plain = arming.machine_spec(bench.image, bench.home, bench.settings)
+    spec = arming.machine_spec(bench.image, bench.home, bench.settings, skip_idle=True)
+    assert (spec.skip_idle, spec.accelerator, plain.skip_idle) == (True, "tcg", False)
+    assert snapshot.fingerprint(spec) != snapshot.fingerprint(plain)
+
+
+def test_a_tracer_whose_probes_never_come_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = GuestRing()
+    machine = cast("Machine", SimpleNamespace(memory=ring.memory))
+    arming.await_ring(machine, HEADER)
+    ring.set("magic", 0)
+    monkeypatch.setattr(arming, "READY_S", 0.0)
+    with pytest.raises(TraceError, match="not where it should be"):
+        arming.await_ring(machine, HEADER)
 
 
 # -- what is not whole -----------------------------------------------------------------------------------------------

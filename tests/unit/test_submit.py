@@ -185,6 +185,8 @@ def test_a_url_is_fetched_in_the_guest(home: Home) -> None:
         ({"image": "../x"}, "not a name of an image"),
         ({"arguments": "'open"}, "cannot be split"),
         ({"arguments": "a\0b"}, "NUL"),
+        ({"time": "warp"}, "no time 'warp'"),
+        ({"time": "skip", "network": "sim"}, "after the guest's own deadlines"),
         ({"extra": {"follow": "maybe"}}, "follow=maybe"),
     ],
 )

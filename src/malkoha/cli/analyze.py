@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from malkoha.cli import options, terminal
-from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Timeout, User
+from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Time, Timeout, User
 
 
 def analyze(
@@ -23,6 +23,7 @@ def analyze(
     engine: Engine = "tracepoint",
     image: Image = "default",
     memory: Memory = False,
+    time: Time = "real",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print report.json, and nothing else, on standard output.")
     ] = False,
@@ -39,13 +40,14 @@ def analyze(
       malkoha analyze ./suspicious
       malkoha analyze --timeout 300 --arguments '-d --port 80' ./server
       malkoha analyze --json ./script.sh | jq .malkoha.verdict
+      malkoha analyze --time skip ./sleeps-for-hours
       malkoha analyze -- -name-with-a-dash
     """
     from malkoha import submit
     from malkoha.cli.performing import perform
 
     home, settings = terminal.surroundings()
-    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory)
+    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory, time)
     options.need_image(home, chosen.image)
     task = submit.submit(home, settings, os.fsencode(target), chosen)
     report = perform(task, home, settings)

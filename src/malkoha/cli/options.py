@@ -29,6 +29,13 @@ Network = Annotated[
     ),
 ]
 Engine = Annotated[str, typer.Option(help="The tracer: tracepoint or kprobe.", metavar="NAME")]
+Time = Annotated[
+    str,
+    typer.Option(
+        help="Its time: real, or skip: sleeps and timers pass at once (not with --network sim).",
+        metavar="HOW",
+    ),
+]
 Memory = Annotated[
     bool, typer.Option("--memory", help="Keep the memory of the processes that live at the end, and of the machine.")
 ]
@@ -46,6 +53,7 @@ def build(
     engine: str,
     image: str,
     memory: bool = False,
+    time: str = "real",
 ) -> Options:
     """Return checked options; raise SubmitError for what cannot be right."""
     from malkoha import submit
@@ -56,7 +64,8 @@ def build(
         package=package,
         arguments=arguments,
         user=user,
-        network=settings.network.mode if network is None else network,
+        network=network or ("none" if time == "skip" else settings.network.mode),
+        time=cast("Literal['real', 'skip']", time),
         engine=cast("Literal['tracepoint', 'kprobe']", engine),
         image=image,
         memory=memory,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from malkoha.cli import options, terminal
-from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Timeout, User
+from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Time, Timeout, User
 
 
 def submit(
@@ -22,6 +22,7 @@ def submit(
     engine: Engine = "tracepoint",
     image: Image = "default",
     memory: Memory = False,
+    time: Time = "real",
     priority: Annotated[int, typer.Option(help="Higher ones run first.", min=1, max=100)] = 1,
     debug: terminal.Debug = False,
 ) -> None:
@@ -40,7 +41,7 @@ def submit(
     from malkoha.tasks import Tasks
 
     home, settings = terminal.surroundings()
-    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory)
+    chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory, time)
     options.need_image(home, chosen.image)
     refused = 0
     with Tasks(home) as tasks:

@@ -47,6 +47,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     image: str = "default"
     memory: bool = False
     """Whether memory is kept, of the processes that live at the end and of the machine."""
+    time: Literal["real", "skip"] = "real"
+    """Whether the guest's time jumps over waiting."""
     extra: dict[str, str] = {}
     """``--option K=V`` pairs for packages and processing modules."""
 

@@ -83,6 +83,13 @@ def test_the_processor_hides_the_hypervisor(accelerator: Literal["kvm", "tcg"]) 
     assert "hypervisor=off" in values(words, "-cpu")[0]
 
 
+def test_time_jumps_over_waiting_only_when_asked() -> None:
+    words = command(replace(SPEC, skip_idle=True), "qemu", FDS)
+    assert values(words, "-icount") == ["shift=0,sleep=off"]
+    assert "thread=single" in values(words, "-accel")[0]
+    assert "-icount" not in command(SPEC, "qemu", FDS)
+
+
 def test_init_keeps_its_arguments_at_the_end() -> None:
     words = command(replace(SPEC, append='root=/dev/vda1 quiet -- sh -c "a b"'), "qemu", FDS)
     assert values(words, "-append") == [f'root=/dev/vda1 quiet {APPEND} -- sh -c "a b"']
