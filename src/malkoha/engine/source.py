@@ -144,8 +144,8 @@ def calls(name: Table) -> str:
         own = _variants(number, call, abi)
         identity = call.name in IDENTITY_CALLS and name != "multiplexed"
         if operations or own or identity:
-            rest = f", {len(variants) + 1 if own else 0}, {int(identity)}" if own or identity else ""
-            rows.append(f"\t[{number}] = {{ {operations or '{ }'}{rest} }}, /* {call.name} */")
+            rest = (f", .variants = {len(variants) + 1}" if own else "") + (", .identity = 1" if identity else "")
+            rows.append(f"\t[{number}] = {{ .plain = {operations or '{ }'}{rest} }}, /* {call.name} */")
         variants += own
     return (
         f"static const struct call calls_{name}[] = {{\n" + "\n".join(rows) + "\n};\n"
