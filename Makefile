@@ -55,6 +55,7 @@ docs: setup
 	$(BIN)/python -c 'from malkoha.config import markdown; print(markdown(), end="")' >docs/settings.md
 	$(BIN)/python -c 'from malkoha.trace.syscalls import markdown; print(markdown(), end="")' >docs/syscalls.md
 	$(BIN)/python -c 'from tests.conformance.known import markdown; print(markdown(), end="")' >docs/conformance.md
+	$(BIN)/python -c 'from malkoha.signatures.catalogue import markdown; print(markdown(), end="")' >docs/signatures.md
 
 # REPORT names the report.json of a real analysis
 screenshots: setup

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from malkoha.model.report import Network
 from malkoha.signatures.base import Evidence, Signature
 
 
@@ -15,12 +14,9 @@ class _Found(Signature):
     kind: ClassVar[str]
 
     def on_end(self, sections: Mapping[str, Any]) -> Iterable[Evidence]:
-        network = sections.get("network")
-        if not isinstance(network, Network):
-            return
-        for finding in network.findings:
-            if finding.kind == self.kind:
-                yield Evidence(finding.target, "network", finding.description)
+        for finding in (sections.get("network") or {}).get("findings", ()):
+            if finding["kind"] == self.kind:
+                yield Evidence(finding["target"], "network", finding["description"])
 
 
 class ScansPorts(_Found):
@@ -30,7 +26,7 @@ class ScansPorts(_Found):
     name = "network_port_scan"
     description = "Tries many ports of one host"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1046": "Network Service Discovery"}
+    attack = ("T1046",)
 
 
 class SweepsAddresses(_Found):
@@ -40,7 +36,7 @@ class SweepsAddresses(_Found):
     name = "network_sweep"
     description = "Looks for hosts: tries one port, or ping, at many addresses"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1018": "Remote System Discovery", "T1595.001": "Scanning IP Blocks"}
+    attack = ("T1018", "T1595.001")
 
 
 class TriesPasswords(_Found):
@@ -50,7 +46,7 @@ class TriesPasswords(_Found):
     name = "network_brute_force"
     description = "Talks to the login of one host again and again"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1110": "Brute Force"}
+    attack = ("T1110",)
 
 
 class Floods(_Found):
@@ -60,7 +56,7 @@ class Floods(_Found):
     name = "network_flood"
     description = "Floods a host with packets or empty connections"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {"T1498": "Network Denial of Service"}
+    attack = ("T1498",)
 
 
 class Beacons(_Found):
@@ -70,7 +66,7 @@ class Beacons(_Found):
     name = "network_beacon"
     description = "Calls one address in regular intervals"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1071": "Application Layer Protocol"}
+    attack = ("T1071",)
 
 
 class TunnelsThroughDns(_Found):
@@ -80,7 +76,7 @@ class TunnelsThroughDns(_Found):
     name = "network_dns_tunnel"
     description = "Carries data in the names that it looks up"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {"T1071.004": "DNS", "T1048": "Exfiltration Over Alternative Protocol"}
+    attack = ("T1071.004", "T1048")
 
 
 class GeneratesNames(_Found):
@@ -90,7 +86,7 @@ class GeneratesNames(_Found):
     name = "network_generated_names"
     description = "Looks up many names that look generated"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1568.002": "Domain Generation Algorithms"}
+    attack = ("T1568.002",)
 
 
 class TalksToBareAddresses(_Found):
@@ -100,7 +96,7 @@ class TalksToBareAddresses(_Found):
     name = "network_bare_address"
     description = "Talks to a public address that no name led to"
     severity = 1
-    ttps: ClassVar[Mapping[str, str]] = {"T1071": "Application Layer Protocol"}
+    attack = ("T1071",)
 
 
 class RunsDownloads(_Found):
@@ -110,7 +106,7 @@ class RunsDownloads(_Found):
     name = "network_download_executed"
     description = "Downloads a program and runs it"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {"T1105": "Ingress Tool Transfer"}
+    attack = ("T1105",)
 
 
 class SendsMuch(_Found):
@@ -120,7 +116,7 @@ class SendsMuch(_Found):
     name = "network_exfiltration"
     description = "Sends much more to a host than it gets from it"
     severity = 2
-    ttps: ClassVar[Mapping[str, str]] = {"T1041": "Exfiltration Over C2 Channel"}
+    attack = ("T1041",)
 
 
 SIGNATURES: tuple[type[Signature], ...] = (

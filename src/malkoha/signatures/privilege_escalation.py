@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import ClassVar
 
-from malkoha.model.event import Event
-from malkoha.signatures.base import Evidence, Scene, Signature
+from malkoha.signatures.base import Evidence, Scene, Signature, Touch
+from malkoha.signatures.paths import table
+from malkoha.signatures.programs import PACKAGERS
 from malkoha.trace.descriptors import argument
 
-_CHMODS = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
+_MODES = {"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2}
 _NAMES = re.compile(r"S_IS[UG]ID")
 
 
@@ -20,19 +19,15 @@ class MakesSetuid(Signature):
     name = "makes_setuid_file"
     description = "Makes a file run with the rights of its owner (setuid or setgid)"
     severity = 3
-    ttps: ClassVar[Mapping[str, str]] = {"T1548.001": "Abuse Elevation Control Mechanism: Setuid and Setgid"}
-    syscalls = frozenset(_CHMODS)
+    attack = ("T1548.001",)
+    paths = table("/**")
+    access = frozenset({"mode"})
 
-    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
-        mode = str(argument(event, _CHMODS[event.api]))
-        if event.ret != 0 or not (_NAMES.search(mode) or _octal(mode) & 0o6000):
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        mode = str(argument(touch.event, _MODES[touch.event.api]))
+        if not (_NAMES.search(mode) or _octal(mode) & 0o6000) or scene.under(PACKAGERS):
             return None
-        if event.api == "fchmod":
-            item = scene.descriptor(argument(event, 0))
-            path = item.path if item else None
-        else:
-            path = scene.path(event, 0) if event.api == "chmod" else scene.path(event, 1, 0)
-        return Evidence(path or "unknown file", "file", f"mode {mode}")
+        return Evidence(touch.path, "file", f"mode {mode}")
 
 
 def _octal(mode: str) -> int:

@@ -17,7 +17,7 @@ class _RuleMatched(Signature):
 
     section: ClassVar[str]
     levels: ClassVar[frozenset[int]]
-    ttps: ClassVar[Mapping[str, str]] = {}
+    attack = ()
 
     def on_end(self, sections: Mapping[str, Any]) -> Iterable[Evidence]:
         for match in (sections.get(self.section) or {}).get("matches", ()):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from malkoha.model.event import Event
 from malkoha.signatures.base import Evidence, Scene, Signature
 from malkoha.trace.descriptors import Descriptor, argument
@@ -18,7 +15,7 @@ class DeletesItself(Signature):
     name = "deletes_itself"
     description = "Deletes the file of the program that is running"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {"T1070.004": "Indicator Removal: File Deletion"}
+    attack = ("T1070.004",)
     syscalls = frozenset(_UNLINKS)
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
@@ -34,7 +31,7 @@ class RunsFromMemory(Signature):
     name = "runs_from_memory"
     description = "Runs a program from an anonymous file in memory"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {"T1620": "Reflective Code Loading"}
+    attack = ("T1620",)
     references = ("man 2 memfd_create",)
     syscalls = frozenset({"exec", "execveat", "execve"})
 
@@ -65,10 +62,7 @@ class LoadsKernelModule(Signature):
     name = "loads_kernel_module"
     description = "Loads a module into the kernel"
     severity = 4
-    ttps: ClassVar[Mapping[str, str]] = {
-        "T1547.006": "Boot or Logon Autostart Execution: Kernel Modules and Extensions",
-        "T1014": "Rootkit",
-    }
+    attack = ("T1547.006", "T1014")
     syscalls = frozenset({"init_module", "finit_module"})
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:

@@ -56,5 +56,6 @@ def test_a_signature_may_leave_out_either_method() -> None:
     signature = type("Nothing", (Signature,), {})()
     scene = Scene(Tables([]), {})
     assert signature.on_event(call("open"), scene) is None
+    assert signature.on_text("x" * 300, scene) == Evidence("x" * 200, "text")
     assert list(signature.on_end({})) == []
     assert Evidence("a", "b").description == ""

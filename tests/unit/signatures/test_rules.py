@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 import malkoha.signatures
 from malkoha.model.event import Event
-from malkoha.model.report import Finding, Match, Network
-from malkoha.signatures import rules_matched
+from malkoha.model.report import Match
+from malkoha.signatures import attack, rules_matched
 from malkoha.signatures.base import Signature
-from malkoha.signatures.runner import SIGNATURES, judge
+from malkoha.signatures.catalogue import SIGNATURES
+from malkoha.signatures.judging import judge
 from malkoha.trace import stap
 from malkoha.trace.processes import Builder
 from malkoha.trace.store import Row
@@ -51,7 +52,7 @@ def matches(listing: str, *names: str, findings: Sequence[dict[str, Any]] = ()) 
     for event in events(listing):
         process = builder.feed(event)
         rows.append(Row(process.key, process.calls - 1, event))
-    sections = {"network": Network(findings=[msgspec.convert(finding, Finding) for finding in findings])}
+    sections = {"network": {"findings": list(findings)}}
     found, errors = judge(rows, builder.finish(), sections, [BY_NAME[name] for name in names] or SIGNATURES)
     assert errors == []
     return found
@@ -72,14 +73,32 @@ def test_every_signature_has_a_hit_and_a_miss() -> None:
 
 def test_every_signature_says_what_it_is() -> None:
     for signature in SIGNATURES:
-        assert 1 <= signature.severity <= 5
-        assert signature.description
-        assert signature in OF_RULES or signature.ttps
-        assert signature.syscalls or signature.on_end is not Signature.on_end
+        assert 1 <= signature.severity <= 5, signature
+        assert signature.description, signature
+        assert signature in OF_RULES or attack.named(signature.attack), signature
+        asks = (signature.paths, signature.programs, signature.line, signature.script, signature.sends)
+        judges_the_end = signature.on_end is not Signature.on_end
+        assert signature.syscalls or judges_the_end or any(asks), signature
+        assert signature.words or not (signature.script or signature.sends), signature
     assert len(BY_NAME) == len(SIGNATURES)
 
 
 def test_no_file_of_signatures_is_forgotten() -> None:
     folder = Path(malkoha.signatures.__file__).parent
     homes = {signature.__module__.rsplit(".", 1)[-1] for signature in SIGNATURES}
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "base", "runner", "verdict"} == homes
+    tactics = {tactic.replace("-", "_") for one in attack.techniques() for tactic in attack.tactics(one)}
+    assert {path.stem for path in folder.glob("*.py")} & (
+        tactics | {"families", "network_behaviour", "rules_matched"}
+    ) == homes
+
+
+def test_no_signature_of_a_file_is_forgotten() -> None:
+    for module in {signature.__module__ for signature in SIGNATURES}:
+        found = {
+            item
+            for item in vars(importlib.import_module(module)).values()
+            if isinstance(item, type) and issubclass(item, Signature) and item.__module__ == module
+        }
+        assert {item for item in found if not item.__name__.startswith("_")} == {
+            signature for signature in SIGNATURES if signature.__module__ == module
+        }

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from malkoha.signatures.judging import judge
 from malkoha.signatures.rules_matched import SIGNATURES
-from malkoha.signatures.runner import judge
 from malkoha.signatures.verdict import verdict
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from malkoha.model.event import Event
 from malkoha.signatures import runner
 from malkoha.signatures.base import Evidence, Scene, Signature
+from malkoha.signatures.judging import judge
+from malkoha.signatures.runner import Limits
 from malkoha.trace import stap, store
 from malkoha.trace.store import Row, Trace
 
@@ -22,7 +25,7 @@ class Opens(Signature):
     name = "opens"
     description = "Opens a file"
     severity = 1
-    ttps: ClassVar[Mapping[str, str]] = {"T1083": "File and Directory Discovery"}
+    attack = ("T1083",)
     syscalls = frozenset({"openat"})
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
@@ -38,12 +41,50 @@ class Raises(Opens):
         raise ValueError("broken")
 
 
-class Slow(Opens):
-    name = "slow"
+class Loops(Opens):
+    name = "loops"
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
-        time.sleep(0.01)
-        return None
+        while True:
+            time.monotonic()
+
+
+class Clings(Opens):
+    """Catches whatever interrupts it."""
+
+    name = "clings"
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        while True:
+            try:
+                time.monotonic()
+            except BaseException:  # noqa: BLE001 - what a broken rule may do
+                continue
+
+
+class Hoards(Opens):
+    name = "hoards"
+
+    def __init__(self) -> None:
+        self.kept: list[bytearray] = []
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        while True:
+            self.kept.append(bytearray(b"x") * 10_000_000)
+
+
+class Dies(Opens):
+    name = "dies"
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        os._exit(1)
+
+
+class Brk(Opens):
+    syscalls = frozenset({"brk"})
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        return Evidence("brk", "call")
 
 
 class RaisesAtTheEnd(Opens):
@@ -57,7 +98,7 @@ class Section(Signature):
     name = "section"
     description = "Looks at a section"
     severity = 2
-    ttps: ClassVar[Mapping[str, str]] = {"T1027": "Obfuscated Files or Information"}
+    attack = ("T1027",)
 
     def on_end(self, sections: Mapping[str, Any]) -> Iterable[Evidence]:
         return [Evidence(text, "string") for text in sections["strings"]]
@@ -81,12 +122,6 @@ def test_marks_point_to_their_call(trace: Trace) -> None:
 
 
 def test_what_the_launcher_does_is_not_judged(trace: Trace) -> None:
-    class Brk(Opens):
-        syscalls = frozenset({"brk"})
-
-        def on_event(self, event: Event, scene: Scene) -> Evidence | None:
-            return Evidence("brk", "call")
-
     assert runner.run(trace, {}, [Brk]) == ([], [])
 
 
@@ -99,11 +134,29 @@ def test_a_signature_that_raises_takes_nothing_with_it(trace: Trace) -> None:
     ]
 
 
-def test_a_slow_signature_is_stopped(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "BUDGET_S", 0.015)
-    matches, errors = runner.run(trace, {}, [Slow, Opens])
+QUICK = Limits(call_s=0.2, total_s=5.0, memory=400 << 20)
+
+
+@pytest.mark.parametrize(
+    ("broken", "line"),
+    [
+        (Loops, "signature loops was stopped: it took more than 0.2 s for one event"),
+        (Clings, "signature clings was stopped: it "),
+        (Dies, "signature dies was stopped: its process ended with status 1"),
+    ],
+)
+def test_a_signature_that_hangs_is_stopped(trace: Trace, broken: type[Signature], line: str) -> None:
+    matches, errors = runner.run(trace, {}, [broken, Opens], QUICK)
     assert [match.name for match in matches] == ["opens"]
-    assert errors == ["signature slow was stopped: it took more than 0.015 s"]
+    (error,) = errors
+    assert error.startswith(line)
+
+
+def test_a_signature_that_eats_memory_is_stopped(trace: Trace) -> None:
+    limits = Limits(call_s=60.0, total_s=60.0, memory=400 << 20)
+    matches, errors = runner.run(trace, {}, [Hoards, Opens], limits)
+    assert [match.name for match in matches] == ["opens"]
+    assert errors == ["signature hoards was stopped: it took more than 400 MiB of memory"]
 
 
 def test_marks_are_bounded_and_counted() -> None:
@@ -112,5 +165,5 @@ def test_marks_are_bounded_and_counted() -> None:
         for number in range(200)
     ]
     rows = [Row(0, number, stap.parse_line(line.encode(), number)) for number, line in enumerate(lines)]
-    (match,), _ = runner.judge(rows, [], {}, [Opens])
+    (match,), _ = judge(rows, [], {}, [Opens])
     assert (len(match.marks), match.markcount) == (50, 200)

@@ -1,0 +1,51 @@
+"""All signatures, and docs/signatures.md, which is made from them."""
+
+from __future__ import annotations
+
+from malkoha.signatures import (
+    attack,
+    command_and_control,
+    credential_access,
+    network_behaviour,
+    persistence,
+    privilege_escalation,
+    rules_matched,
+    stealth,
+)
+from malkoha.signatures.base import Signature
+
+SIGNATURES: tuple[type[Signature], ...] = (
+    *command_and_control.SIGNATURES,
+    *credential_access.SIGNATURES,
+    *network_behaviour.SIGNATURES,
+    *persistence.SIGNATURES,
+    *privilege_escalation.SIGNATURES,
+    *rules_matched.SIGNATURES,
+    *stealth.SIGNATURES,
+)
+
+_BEFORE = """# Signatures
+
+Made from the signatures by `make docs`: {count} rules, by the file (the tactic) that holds them. Severity: 1 ordinary
+programs do it too, 2 unusual, 3 suspicious on its own, 4 and 5 malicious; [report.md](report.md) says how the verdict
+follows.
+"""
+_HEAD = "| name | what it says | severity | ATT&CK |\n|---|---|---|---|\n"
+
+
+def markdown() -> str:
+    """Return docs/signatures.md: one table for each file of signatures."""
+    homes: dict[str, list[type[Signature]]] = {}
+    for signature in SIGNATURES:
+        homes.setdefault(signature.__module__.rsplit(".", 1)[-1], []).append(signature)
+    parts = [_BEFORE.format(count=len(SIGNATURES))]
+    for home, signatures in sorted(homes.items()):
+        parts.append(f"\n## {home.replace('_', ' ').capitalize()}\n\n{_HEAD}")
+        parts += [_row(signature) for signature in signatures]
+    return "".join(parts)
+
+
+def _row(signature: type[Signature]) -> str:
+    ids = ", ".join(f"{one} {attack.name(one)}" for one in signature.attack)
+    families = f" ({', '.join(signature.families)})" if signature.families else ""
+    return f"| `{signature.name}` | {signature.description}{families} | {signature.severity} | {ids} |\n"

@@ -1,0 +1,126 @@
+"""Tables of paths: patterns that many signatures give, compiled into one index that a path is looked up in.
+
+``*`` is any text without a slash, ``**`` any text, ``{a,b}`` a choice. A pattern begins with ``/``, with ``~`` (a home
+folder), or else fits in any folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+HOME = r"(?:/root|/home/[^/]+)"
+REMEMBERED = 100_000
+"""Paths whose answer is kept."""
+
+_PIECE = re.compile(r"\*\*|\*|\?|\{[^{}]*\}|[^*?{]+")
+_T = TypeVar("_T")
+
+
+class Paths:
+    """Some patterns, kept as they were written."""
+
+    __slots__ = ("patterns", "regex")
+
+    def __init__(self, *patterns: str) -> None:
+        self.patterns = patterns
+        self.regex = re.compile("|".join(_regex(pattern) for pattern in patterns), re.DOTALL)
+
+    def __add__(self, other: Paths) -> Paths:
+        return Paths(*self.patterns, *other.patterns)
+
+    def __contains__(self, path: str) -> bool:
+        return self.regex.fullmatch(path) is not None
+
+
+def table(*patterns: str) -> Paths:
+    """Make a table of paths from patterns."""
+    return Paths(*patterns)
+
+
+def _regex(pattern: str) -> str:
+    lead, rest = "", pattern
+    if pattern.startswith("~"):
+        lead, rest = HOME, pattern[1:]
+    elif not pattern.startswith("/"):
+        lead = "(?:.*/)?"
+    return lead + "".join(_piece(piece) for piece in _PIECE.findall(rest))
+
+
+def _piece(piece: str) -> str:
+    if piece == "**":
+        return ".*"
+    if piece in ("*", "?"):
+        return "[^/]*" if piece == "*" else "[^/]"
+    if piece.startswith("{"):
+        return "(?:" + "|".join(_regex_inner(choice) for choice in piece[1:-1].split(",")) + ")"
+    return re.escape(piece)
+
+
+def _regex_inner(choice: str) -> str:
+    return "".join("[^/]*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", choice))
+
+
+def _expand(pattern: str) -> Iterable[str]:
+    found = re.search(r"\{([^{}]*)\}", pattern)
+    if found is None:
+        return [pattern]
+    return [
+        one
+        for choice in found[1].split(",")
+        for one in _expand(pattern[: found.start()] + choice + pattern[found.end() :])
+    ]
+
+
+def _places(pattern: str) -> Iterable[str]:
+    """Give the keys under which a pattern is looked for: its first two folders, ``~``, its last part, or ``?``."""
+    for one in _expand(pattern):
+        parts = one.split("/")
+        if one.startswith("~"):
+            yield "~"
+        elif one.startswith("/"):
+            first = parts[1] if len(parts) > 1 else ""
+            second = parts[2] if len(parts) > 2 else ""
+            if any(mark in first for mark in "*?"):
+                yield "?"
+            else:
+                yield f"/{first}" if any(mark in second for mark in "*?") or len(parts) < 3 else f"/{first}/{second}"
+        else:
+            yield "?" if any(mark in parts[-1] for mark in "*?") else parts[-1]
+
+
+class Index(Generic[_T]):
+    """Finds the owners of all tables that a path fits, quickly: most paths fit none."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, list[tuple[re.Pattern[str], _T]]] = {}
+        self._answers: dict[str, tuple[_T, ...]] = {}
+
+    def add(self, paths: Paths, owner: _T) -> None:
+        """Put a table into the index."""
+        for pattern in paths.patterns:
+            compiled = re.compile(_regex(pattern), re.DOTALL)
+            for place in set(_places(pattern)):
+                self._places.setdefault(place, []).append((compiled, owner))
+
+    def find(self, path: str) -> tuple[_T, ...]:
+        """Give the owners of the tables that a path fits, each once."""
+        answer = self._answers.get(path)
+        if answer is None:
+            if len(self._answers) >= REMEMBERED:
+                self._answers.clear()
+            answer = self._answers[path] = tuple(dict.fromkeys(self._search(path)))
+        return answer
+
+    def _search(self, path: str) -> Iterable[_T]:
+        parts = path.split("/")
+        keys = ["?", parts[-1]]
+        if path.startswith("/"):
+            keys += [f"/{parts[1]}", "/".join(parts[:3])]
+        if path.startswith(("/root", "/home/")):
+            keys.append("~")
+        for key in dict.fromkeys(keys):
+            for pattern, owner in self._places.get(key, ()):
+                if pattern.fullmatch(path):
+                    yield owner
