@@ -118,7 +118,7 @@ class Scene:
         process = self.process
         parent = process.parent if process else None
         command = self._commands.get(parent) if parent is not None else None
-        return bool(command and command.names & frozenset(names))
+        return command is not None and not command.names.isdisjoint(names)
 
     # ---------------------------------------------------------------------------------- descriptors and paths
 
@@ -128,11 +128,25 @@ class Scene:
         peer = item.peer if item is not None and item.kind == "socket" else None
         return peer if peer is not None and peer.family in ("AF_INET", "AF_INET6") else None
 
-    def fed_by(self, fd: int) -> Iterator[Command]:
-        """Give the commands at the other side of a pipe."""
+    def piped_keys(self, fd: int) -> Iterator[int]:
+        """Give the keys of the processes that have the other side of a pipe as standard input or output.
+
+        ``fd`` is 0 for those that write what this process reads, 1 for those that read what it writes.
+        """
+        mine = self.descriptor(fd)
+        if mine is None or mine.kind not in ("pipe", "socket") or mine.other is None:
+            return
         for key in self.tables.behind(self.key, fd).processes:
-            if key != self.key and key in self._commands:
-                yield self._commands[key]
+            if key != self.key and self.tables.descriptor(key, 1 - fd) is mine.other:
+                yield key
+
+    def piped(self, fd: int) -> Iterator[Command]:
+        """Give what runs at the other side of a pipe; see ``piped_keys``."""
+        return (self._commands[key] for key in self.piped_keys(fd) if key in self._commands)
+
+    def runs(self, key: int, names: Collection[str]) -> bool:
+        """Tell whether a process runs one of these programs."""
+        return key in self._commands and not self._commands[key].names.isdisjoint(names)
 
     def descriptor(self, fd: Any) -> Descriptor | None:
         """Say what a descriptor of the process refers to."""

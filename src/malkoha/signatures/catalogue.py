@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from malkoha.signatures import (
     attack,
+    collection,
     command_and_control,
     credential_access,
+    execution,
+    exfiltration,
+    families,
+    impact,
+    lateral_movement,
     network_behaviour,
     persistence,
     privilege_escalation,
+    remote_shells,
     rules_matched,
     stealth,
 )
 from malkoha.signatures.base import Signature
 
 SIGNATURES: tuple[type[Signature], ...] = (
+    *collection.SIGNATURES,
     *command_and_control.SIGNATURES,
     *credential_access.SIGNATURES,
+    *execution.SIGNATURES,
+    *exfiltration.SIGNATURES,
+    *families.SIGNATURES,
+    *impact.SIGNATURES,
+    *lateral_movement.SIGNATURES,
     *network_behaviour.SIGNATURES,
     *persistence.SIGNATURES,
     *privilege_escalation.SIGNATURES,
+    *remote_shells.SIGNATURES,
     *rules_matched.SIGNATURES,
     *stealth.SIGNATURES,
 )

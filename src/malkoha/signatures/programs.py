@@ -26,3 +26,12 @@ ACCOUNTS = frozenset({
 BACKUPS = frozenset({"tar", "rsync", "cp", "borg", "restic", "duplicity", "dump"})
 EDITORS = frozenset({"vim", "vim.basic", "vim.tiny", "vi", "nano", "emacs", "ed"})
 BROWSERS = frozenset({"firefox", "firefox-esr", "chromium", "chrome", "google-chrome", "brave", "opera", "thunderbird"})
+RELAYS = frozenset({"nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "socat", "openssl", "telnet", "cryptcat"})
+"""Programs that carry their input to the network and back."""
+STOPPERS = frozenset({"kill", "pkill", "killall", "skill", "killall5", "fuser", "xkill"})
+RAW = frozenset({
+    "tcpdump", "dhclient", "dhcpcd", "systemd-networkd", "NetworkManager", "tshark", "dumpcap", "udhcpc", "wpa_supplicant",
+    "arping", "systemd-udevd", "nmap", "ping", "busybox", "ping6", "traceroute", "mtr-packet", "fping", "arp-scan", "iptables",
+    "ip6tables", "xtables-nft-multi", "ipset",
+})  # fmt: skip
+"""Programs that need raw packets."""

@@ -36,11 +36,12 @@ def cases() -> list[Any]:
 
 
 def events(listing: str) -> list[Event]:
-    """Read a listing of `COMM[TID] CALL` lines."""
+    """Read a listing of `COMM[TID] CALL` lines; `@N ` before one is its time in seconds."""
     made = []
-    for number, line in enumerate(filter(None, listing.splitlines())):
+    for number, text in enumerate(filter(None, listing.splitlines())):
+        seconds, _, line = text[1:].partition(" ") if text.startswith("@") else ("0", "", text)
         comm, _, rest = line.partition("[")
-        event = stap.parse_line(f"Mon Nov 23 21:00:00 2026.000000 {comm}@1[{rest}\n".encode(), number)
+        event = stap.parse_line(f"Mon Nov 23 21:00:{int(seconds):02} 2026.000000 {comm}@1[{rest}\n".encode(), number)
         assert event.kind == "syscall", line
         made.append(event)
     return made
@@ -88,7 +89,7 @@ def test_no_file_of_signatures_is_forgotten() -> None:
     homes = {signature.__module__.rsplit(".", 1)[-1] for signature in SIGNATURES}
     tactics = {tactic.replace("-", "_") for one in attack.techniques() for tactic in attack.tactics(one)}
     assert {path.stem for path in folder.glob("*.py")} & (
-        tactics | {"families", "network_behaviour", "rules_matched"}
+        tactics | {"families", "network_behaviour", "remote_shells", "rules_matched"}
     ) == homes
 
 
