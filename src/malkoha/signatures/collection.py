@@ -352,12 +352,11 @@ class DumpsDatabase(Signature):
             "mongodump",
             "redis-cli",
             "sqlite3",
-            "ldapsearch",
             "slapcat",
         }
     )
     line = re.compile(
-        r"^\S*(?:mysqldump|mariadb-dump|pg_dump\w*|mongodump|slapcat|ldapsearch)\b|^\S*redis-cli\b.*--rdb|^\S*sqlite3\b.*\.dump"
+        r"^\S*(?:mysqldump|mariadb-dump|pg_dump\w*|mongodump|slapcat)\b|^\S*redis-cli\b.*--rdb|^\S*sqlite3\b.*\.dump"
     )
 
 

@@ -35,7 +35,7 @@ class SshForwarding(Signature):
     severity = 2
     attack = ("T1572", "T1021.004")
     programs = frozenset({"ssh", "autossh", "dbclient", "plink"})
-    line = re.compile(r" -\w*[RLDw] ?\S*[:\d]|(?:Remote|Local|Dynamic)Forward")
+    line = re.compile(r" -[46AaCfGgKkMNnqsTtVvXxYy]*[RLDw] ?\S*[:\d]|(?:Remote|Local|Dynamic)Forward")
 
 
 class Proxy(Signature):
@@ -71,7 +71,7 @@ class ProxyOption(Signature):
     attack = ("T1090",)
     programs = DOWNLOADERS | {"git", "ssh", "nc", "ncat"}
     line = re.compile(
-        r" (?:-x|--proxy|--socks[45]a?(?:-hostname)?|--preproxy) ?=?\S+|ProxyCommand|_proxy=", re.IGNORECASE
+        r"^\S*curl\b.* -[a-zA-Z]*x ?\S|--proxy[ =]|--socks[45]|--preproxy|ProxyCommand|ProxyJump|_proxy=|http\.proxy"
     )
 
 

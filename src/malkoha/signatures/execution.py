@@ -325,6 +325,18 @@ class ServiceFromOpenFolder(Signature):
     ordinary = PACKAGERS
 
 
+class TransientTimer(Signature):
+    """systemd itself keeps the time; nothing is written to a disk."""
+
+    name = "transient_timer"
+    description = "Has systemd run a command at a time or again and again"
+    severity = 3
+    attack = ("T1053.006",)
+    programs = frozenset({"systemd-run"})
+    line = re.compile(r" --(?:on-(?:calendar|active|boot|startup|unit-active|unit-inactive)|timer-property)")
+    ordinary = PACKAGERS
+
+
 class ContainerCommand(Signature):
     """Containers are a way to run something with other rights."""
 
@@ -367,6 +379,6 @@ class LoadsWrittenLibrary(Signature):
 SIGNATURES: tuple[type[Signature], ...] = (
     RunsDecodedText, RunsDownloadedText, RunsDownloadedFile, RunsWrittenFile, RunsHiddenFile, RunsCompiledFile,
     ShellOutOfTool, ShellUnderTool, BusyboxShell, ShellUnderServer, ShellUnderReader, EncodedInlineProgram, InlineProgram,
-    ScriptDecodesAndRuns, ScriptDownloadsAndRuns, StartsWrittenService, ServiceFromOpenFolder, ContainerCommand,
+    ScriptDecodesAndRuns, ScriptDownloadsAndRuns, StartsWrittenService, ServiceFromOpenFolder, TransientTimer, ContainerCommand,
     LoadsWrittenLibrary,
 )  # fmt: skip

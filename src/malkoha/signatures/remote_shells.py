@@ -102,21 +102,24 @@ class ShellOverRelay(Signature):
     programs = _APPLETS | RELAYS
 
     def on_run(self, command: Command, scene: Scene) -> Evidence | None:
-        if command.names & RELAYS:
+        if _relays(command):
             shell = next((key for key in scene.piped_keys(0) if scene.runs(key, _APPLETS)), None)
             return Evidence(command.line[:500], "command") if shell is not None and _fed(scene, shell) else None
-        relay = next((one for one in scene.piped(1) if one.names & RELAYS), None)
+        relay = next((one for one in scene.piped(1) if _relays(one)), None)
         return Evidence(relay.line[:500], "command") if relay is not None and _fed(scene, scene.key) else None
 
 
+def _relays(command: Command) -> bool:
+    """Tell whether a command carries its input to the network: openssl does more than that."""
+    return not command.names.isdisjoint(RELAYS) and ("openssl" not in command.names or " s_" in command.line)
+
+
 def _fed(scene: Scene, key: int) -> bool:
-    """Tell whether a process takes its input from a pipe, named or not."""
-    item = scene.tables.descriptor(key, 0)
-    command = scene.command_of(key)
-    interactive = command is not None and "-i" in command.argv
-    return item is not None and (
-        item.kind == "pipe" or (interactive and item.kind == "file" and not item.path.startswith("/dev/"))
-    )
+    """Tell whether a shell takes its orders from a pipe, named or not; one that was given a command takes none."""
+    item, command = scene.tables.descriptor(key, 0), scene.command_of(key)
+    if item is None or command is None or "-c" in command.argv:
+        return False
+    return item.kind == "pipe" or (item.kind == "file" and "-i" in command.argv and not item.path.startswith("/dev/"))
 
 
 class RelayWithFifo(Signature):
@@ -138,7 +141,7 @@ class RelayWithFifo(Signature):
         return None
 
     def on_run(self, command: Command, scene: Scene) -> Evidence | None:
-        return Evidence(command.line[:500], "command", self._fifo) if self._fifo else None
+        return Evidence(command.line[:500], "command", self._fifo) if self._fifo and _relays(command) else None
 
 
 class RelayRunsProgram(Signature):
