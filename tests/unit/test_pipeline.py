@@ -50,7 +50,7 @@ def test_helloworld(tmp_path: Path) -> None:
         "engine": "kprobe", "events": 36, "lost": 0, "bytes": 1234, "ended": "all processes gone", "indirect": 0,
         "unexercised": [], "not_understood": 0,
     }  # fmt: skip
-    assert own["verdict"] == {"score": 0.0, "level": "clean", "why": []}
+    assert own["verdict"] == {"score": 0.5, "level": "clean", "why": ["discovers_accounts"]}  # it shows /etc/passwd
     assert (own["output"]["stdout"], own["errors"]) == ("hello world!\n", ["the agent was slow"])
     assert (own["processes_total"], own["calls_total"], own["exit_status"]) == (3, 36, 512)
     assert own["timings"]["process_s"] > 0

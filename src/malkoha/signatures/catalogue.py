@@ -7,6 +7,8 @@ from malkoha.signatures import (
     collection,
     command_and_control,
     credential_access,
+    defense_impairment,
+    discovery,
     execution,
     exfiltration,
     families,
@@ -14,10 +16,14 @@ from malkoha.signatures import (
     lateral_movement,
     network_behaviour,
     persistence,
+    persistence_login,
     privilege_escalation,
+    privilege_escalation_container,
     remote_shells,
     rules_matched,
     stealth,
+    stealth_evasion,
+    stealth_processes,
 )
 from malkoha.signatures.base import Signature
 
@@ -25,6 +31,8 @@ SIGNATURES: tuple[type[Signature], ...] = (
     *collection.SIGNATURES,
     *command_and_control.SIGNATURES,
     *credential_access.SIGNATURES,
+    *defense_impairment.SIGNATURES,
+    *discovery.SIGNATURES,
     *execution.SIGNATURES,
     *exfiltration.SIGNATURES,
     *families.SIGNATURES,
@@ -32,10 +40,14 @@ SIGNATURES: tuple[type[Signature], ...] = (
     *lateral_movement.SIGNATURES,
     *network_behaviour.SIGNATURES,
     *persistence.SIGNATURES,
+    *persistence_login.SIGNATURES,
     *privilege_escalation.SIGNATURES,
+    *privilege_escalation_container.SIGNATURES,
     *remote_shells.SIGNATURES,
     *rules_matched.SIGNATURES,
     *stealth.SIGNATURES,
+    *stealth_evasion.SIGNATURES,
+    *stealth_processes.SIGNATURES,
 )
 
 _BEFORE = """# Signatures

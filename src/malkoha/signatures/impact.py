@@ -290,7 +290,7 @@ class MagicKey(Signature):
     name = "magic_sysrq"
     description = "Uses the magic SysRq key, which can restart or crash the machine"
     severity = 4
-    attack = ("T1529",)
+    attack = ("T1529", "T1685")
     paths = SYSRQ
     ordinary = frozenset({"sysctl", "systemd-sysctl", "systemd"})
 
@@ -403,7 +403,7 @@ class ChangesNames(Signature):
     name = "changes_name_resolution"
     description = "Changes how names become addresses"
     severity = 3
-    attack = ("T1565.001",)
+    attack = ("T1565.001", "T1685")
     paths = RESOLVER
     ordinary = PACKAGERS | {
         "NetworkManager", "systemd-resolved", "dhclient", "dhclient-script", "resolvconf", "resolvectl", "netplan", "cloud-init", "dhcpcd", "hostnamectl",
