@@ -66,7 +66,7 @@ def generated(making: Making) -> None:
 
 def ordinary(making: Making) -> None:
     names = ("www.google.com", "fonts.gstatic.com", "security.ubuntu.com", "pypi.python-hosted.net", "github.com",
-             "registry.npmjs.org", "api.telegram.org", "cdn.jsdelivr.net", "static.cloudflareinsights.com")  # fmt: skip
+             "news.example.org", "api.telegram.org", "cdn.jsdelivr.net", "static.cloudflareinsights.com")  # fmt: skip
     for number, name in enumerate(names):
         making.lookup(name, number * 1.7, f"198.51.100.{number + 1}")
         making.talk(f"198.51.100.{number + 1}", 443, number * 1.7 + 0.1, (0, b"x" * 300), (1, b"y" * 5000))

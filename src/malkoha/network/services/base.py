@@ -64,8 +64,8 @@ class Service(ABC):
         return False
 
     async def serve(self, talk: Conversation) -> None:
-        """Hold one conversation to its end."""
-        raise NotImplementedError
+        """Hold one conversation to its end; what speaks in datagrams only ends it at once."""
+        del talk
 
     def datagram(self, packet: Datagram) -> list[bytes]:
         """Return the answers to one UDP packet."""
