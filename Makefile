@@ -3,7 +3,7 @@
 # make check  linters, types, layers, dependencies
 # make fuzz   fuzzes the readers of traces for SECONDS each (60; x86-64 only)
 # make bench  figures into bench/results.json
-# make eval   says what of the expected behaviour of known programs was found in their reports
+# make eval   runs known techniques, dual-use programs and ordinary jobs in guests: bench/eval.json and a table
 # make docs   writes the generated parts of docs/
 # make screenshots REPORT=.../report.json  makes the pictures in docs/img
 # make image  builds the default guest image
@@ -48,8 +48,7 @@ bench: setup
 	$(BIN)/python -m bench $(ARGS)
 
 eval: setup
-	$(BIN)/python -m evaluation.programs run $(ARGS)
-	$(BIN)/python -m evaluation.programs check
+	$(BIN)/python -m evaluation $(ARGS)
 
 docs: setup
 	$(BIN)/python -c 'from malkoha.config import markdown; print(markdown(), end="")' >docs/settings.md

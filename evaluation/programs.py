@@ -2,24 +2,14 @@
 
 In: the rows of programs/public.jsonl (a command and regular expressions that hold on the command's strace), and
 analysis folders. Out: for each expectation how often it was found. The material is no part of the repository.
-
-    python -m evaluation.programs run      run what was not run yet in the image ``programs`` (resumable)
-    python -m evaluation.programs check    say what was found, program by program
-    python -m evaluation.programs packages list the Debian packages that the image needs
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +17,7 @@ from typing import Any
 from evaluation import strace
 from malkoha.trace.store import Trace
 
-ROOT = Path(__file__).parent.parent
 IMAGE = "programs"
-TIMEOUT_S = 60
 LIMIT = 5_000_000
 """Lines of one trace that are looked at."""
 # The expectations come from a machine with a network card of this name and address.
@@ -58,11 +46,6 @@ class Program:
     command: str
     expectations: tuple[Expectation, ...]
 
-    @property
-    def key(self) -> str:
-        """Name the run by what goes into it."""
-        return f"{self.name}-{hashlib.sha256(script(self).encode()).hexdigest()[:12]}"
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -81,12 +64,6 @@ class Finding:
     def traced(self) -> bool:
         """Whether the trace holds it."""
         return self.in_trace >= self.expectation.least
-
-
-def material() -> Path:
-    """Give the folder of the material; it need not be there."""
-    named = os.environ.get("MALKOHA_EVAL")
-    return Path(named) if named else ROOT.parent / "shared" / "eval"
 
 
 def programs(path: Path) -> list[Program]:
@@ -175,43 +152,14 @@ def _count(lines: Iterable[str], expectations: list[Expectation]) -> list[int]:
     return found
 
 
-def run(listed: Iterable[Program], notes: Path, jobs: int = 1) -> None:
-    """Run the programs that were not run yet; notes of what was run stand in a folder."""
-    notes.mkdir(parents=True, exist_ok=True)
-    todo = [program for program in listed if not (notes / program.key).exists()]
-    with ThreadPoolExecutor(max_workers=jobs) as pool:
-        waiting = {pool.submit(_one, program, notes): program for program in todo}
-        for number, future in enumerate(as_completed(waiting), 1):
-            print(f"{number}/{len(todo)} {waiting[future].name}: {future.result()}", flush=True)
-
-
-def _one(program: Program, notes: Path) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        sample = Path(folder) / f"{program.name}.sh"
-        sample.write_text(script(program))
-        command = [
-            sys.executable, "-m", "malkoha.cli", "analyze", "--json", "--image", IMAGE, "--timeout", str(TIMEOUT_S),
-            str(sample),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        return (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no answer"])[-1][:300]
-    report = json.loads(done.stdout)
-    (notes / program.key).write_text(str(report["info"]["id"]))
-    trace = report["malkoha"]["trace"]
-    return f"analysis {report['info']['id']}, {trace['events']} events, {trace['lost']} lost, {trace['ended']}"
-
-
-def outcome(listed: Iterable[Program], notes: Path, analyses: Path) -> dict[str, Any]:
-    """Check all programs that were run; give totals and what is missing."""
+def outcome(runs: Iterable[tuple[Program, Path | None]]) -> dict[str, Any]:
+    """Check all programs with the folders of their analyses; give totals and what is missing."""
     expected = reported = traced = 0
     missing: list[str] = []
     not_run: list[str] = []
     absent: list[str] = []
-    for program in listed:
-        note = notes / program.key
-        folder = analyses / note.read_text() if note.exists() else None
-        if folder is None or not (folder / "report.json").is_file():
+    for program, folder in runs:
+        if folder is None:
             not_run.append(program.name)
             continue
         if not started(folder, program.binary):
@@ -227,41 +175,13 @@ def outcome(listed: Iterable[Program], notes: Path, analyses: Path) -> dict[str,
                     f"{finding.in_report} in the report, {finding.in_trace} in the trace"
                 )
     return {
-        "expected": expected,
-        "reported": reported,
-        "traced": traced,
+        "found": {
+            "found": reported,
+            "of": expected,
+            "percent": round(100 * reported / expected, 1) if expected else None,
+        },
+        "in_traces": traced,
         "missing": missing,
         "not_run": not_run,
         "absent": absent,
     }
-
-
-def main(arguments: list[str]) -> int:
-    """Run, check or list, as the module's head says."""
-    listed = programs(material() / "programs" / "public.jsonl")
-    home = Path(os.environ.get("MALKOHA_HOME", Path.home() / ".malkoha"))
-    notes = home / "cache" / "evaluation-programs"
-    command = arguments[0] if arguments else "check"
-    if command == "packages":
-        print(",".join(sorted({program.package for program in listed})))
-    elif command == "run":
-        run(listed, notes, int(arguments[1]) if len(arguments) > 1 else 1)
-    elif command == "check":
-        found = outcome(listed, notes, home / "analyses")
-        for text in found["missing"]:
-            print(f"missing  {text}")
-        for text in found["absent"]:
-            print(f"absent   {text} was never started")
-        for text in found["not_run"]:
-            print(f"not run  {text}")
-        share = 100 * found["reported"] / (found["expected"] or 1)
-        print(f"{found['reported']} of {found['expected']} expectations in the reports ({share:.1f} %), ", end="")
-        print(f"{found['traced']} in the traces")
-    else:
-        print(__doc__, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -104,13 +104,10 @@ def test_programs_and_their_outcome(tmp_path: Path) -> None:
     material.write_text("\n".join(map(json.dumps, rows)))
     listed = programs.programs(material)
     assert [(program.name, len(program.expectations)) for program in listed] == [("one", 1), ("two", 1)]
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    (notes / listed[0].key).write_text("7")
     (tmp_path / "7").mkdir()
-    analysis(tmp_path / "7", 3)
-    assert programs.outcome(listed, notes, tmp_path) == {
-        "expected": 1, "reported": 1, "traced": 1, "missing": [], "not_run": ["two"], "absent": ["one (package p)"],
+    assert programs.outcome([(listed[0], analysis(tmp_path / "7", 3)), (listed[1], None)]) == {
+        "found": {"found": 1, "of": 1, "percent": 100.0}, "in_traces": 1, "missing": [], "not_run": ["two"],
+        "absent": ["one (package p)"],
     }  # fmt: skip
 
 
@@ -121,8 +118,3 @@ def test_a_program_that_never_started(tmp_path: Path) -> None:
 
 def test_without_the_material_there_are_no_programs(tmp_path: Path) -> None:
     assert programs.programs(tmp_path / "none.jsonl") == []
-
-
-def test_the_key_follows_the_command() -> None:
-    one, two = (programs.Program("x", "p", "/bin/x", command, ()) for command in ("a", "b"))
-    assert one.key != two.key
