@@ -25,8 +25,9 @@ LINE = re.compile(
 
 @pytest.fixture(scope="module")
 def helloworld(image: Image, real: Home, shared: Malkoha) -> Analysis:
+    # without a network card: it takes minutes to load, so it is armed once only
     arming.armed(image, "kprobe", real, config.load(real, {}))
-    return shared.analyze(SAMPLES / "helloworld.sh", "--engine", "kprobe")
+    return shared.analyze(SAMPLES / "helloworld.sh", "--engine", "kprobe", "--network", "none")
 
 
 def test_the_tree_is_the_same(helloworld: Analysis) -> None:
