@@ -50,24 +50,28 @@ _USER = re.compile(r"^[a-z_][a-z0-9_-]{0,31}$")
 _IMAGE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 
 
-def submit(home: Home, settings: Settings, target: str | bytes, options: Options, *, priority: int = 1) -> Task:
+def submit(
+    home: Home, settings: Settings, target: str | bytes, options: Options, *, priority: int = 1, called: bytes = b"",
+    of: str = "",
+) -> Task:  # fmt: skip
     """Check ``target`` and ``options``, make the analysis folder and copy the sample into it.
 
-    ``target`` is a path as the user gave it. Raises SubmitError when it or an option is not acceptable and HostError
+    ``target`` is a path as the user gave it; ``called`` is the sample's name and ``of`` what the task is listed as,
+    where the path does not tell them. Raises SubmitError when it or an option is not acceptable and HostError
     when this host cannot keep the copy; neither leaves a folder behind.
     """
     check(options)
     path = os.fsencode(target)
     if _URL.match(shown(path)) and not os.path.lexists(path):
         return _submit_url(home, shown(path), options, priority)
-    with _open(path, settings.analysis.max_sample_mb) as source, _no_space(home), _folder(home) as (task_id, store):
+    with opened(path, settings.analysis.max_sample_mb) as source, _no_space(home), _folder(home) as (task_id, store):
         size, sha256, head = _copy(source, store.sample, settings.analysis.max_sample_mb)
         if size == 0:
             raise SubmitError(f"{shown(path)} is empty", mend="give a file that holds something to run")
         task = Task(
             id=task_id,
-            target=shown(path),
-            sample=Sample(name=_name(path), size=size, sha256=sha256, type=describe(head)),
+            target=of or shown(path),
+            sample=Sample(name=called or _name(path), size=size, sha256=sha256, type=describe(head)),
             options=options,
             priority=priority,
             added_at=datetime.now(UTC),
@@ -82,7 +86,7 @@ def bring(home: Home, target: str | bytes) -> Task:
     It gets a task.json and a run.json that say so, and waits to be processed. Raises SubmitError for what is no trace.
     """
     path = os.fsencode(target)
-    with _open(path, MAX_TRACE_MB) as source, _no_space(home), _folder(home) as (task_id, store):
+    with opened(path, MAX_TRACE_MB) as source, _no_space(home), _folder(home) as (task_id, store):
         binary = _is_binary(os.pread(source, _CHUNK, 0), shown(path))
         trace = store.records if binary else store.stap
         trace.parent.mkdir(exist_ok=True)
@@ -245,7 +249,7 @@ def _name(path: bytes) -> bytes:
 
 
 @contextmanager
-def _open(path: bytes, max_mb: int) -> Iterator[int]:
+def opened(path: bytes, max_mb: int) -> Iterator[int]:
     """Yield the descriptor of a regular file; links are followed, nothing that could block or never end is opened."""
     label = shown(path)
     try:

@@ -29,14 +29,15 @@ def submit(
     """Put samples into the queue.
 
     The numbers of their tasks are printed, `malkoha run` runs them. A target that is refused does not keep the
-    others out; the exit status is then 2.
+    others out; the exit status is then 2. An archive becomes one task for each member that can be run.
 
     \b
     Examples:
       malkoha submit ./a ./b ./c
+      malkoha submit --option member=bin/tool --option password=secret ./samples.zip
       malkoha submit --priority 5 --timeout 60 ./urgent
     """
-    from malkoha import submit as submission
+    from malkoha import archives
     from malkoha.errors import SubmitError
     from malkoha.tasks import Tasks
 
@@ -47,12 +48,15 @@ def submit(
     with Tasks(home) as tasks:
         for target in targets:
             try:
-                task = submission.submit(home, settings, os.fsencode(target), chosen, priority=priority)
+                submitted = archives.submit(home, settings, os.fsencode(target), chosen, priority=priority)
             except SubmitError as error:
                 terminal.error(str(error))
                 refused += 1
                 continue
-            tasks.add(task)
-            print(task.id)
+            for remark in submitted.remarks:
+                terminal.say(remark)
+            for task in submitted.tasks:
+                tasks.add(task)
+                print(task.id)
     if refused:
         raise typer.Exit(2)

@@ -15,6 +15,7 @@ import msgspec
 
 from malkoha.errors import ProcessingError
 from malkoha.model.task import Run, Task
+from malkoha.processing.archive import ArchiveModule
 from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsModule
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
@@ -37,6 +38,7 @@ MODULES: tuple[type[Processing], ...] = (
     TargetModule,
     ElfModule,
     PackerModule,
+    ArchiveModule,
     ScriptModule,
     IndicatorsModule,
     YaraModule,

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,37 @@ def test_ctrl_c_in_a_real_process(home: Home, sample: Path) -> None:
     assert started.returncode == 130
     assert err.splitlines()[-1] == "malkoha: interrupted"
     assert (task(home).status, task(home).error) == (Status.FAILED_ANALYSIS, "interrupted")
+
+
+def packed(tmp_path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, f"#!/bin/sh\n# {name}\n")
+    return tmp_path / "x.zip"
+
+
+def test_members_of_an_archive_one_after_the_other(
+    malkoha_: Call, home: Home, analysis: FakeAnalysis, tmp_path: Path
+) -> None:
+    result = malkoha_("analyze", packed(tmp_path, "a", "b"), "--no-open")
+    assert (result.status, result.out.count("summary clean\n")) == (0, 2)
+    assert [task.sample.name for task in analysis.tasks if task.sample] == [b"a", b"b"]
+    assert f"malkoha: analysis 2: {tmp_path}/x.zip: b\n" in result.err
+    assert [task(home, number).status for number in (1, 2)] == [Status.REPORTED] * 2
+
+
+def test_one_member_that_fails_does_not_keep_the_others_back(
+    malkoha_: Call, home: Home, analysis: FakeAnalysis, tmp_path: Path
+) -> None:
+    def first_fails(task: Task, store: Store) -> None:
+        analysis.fail_run = GuestError("no answer") if task.id == 1 else None
+
+    analysis.on_run = first_fails
+    result = malkoha_("analyze", packed(tmp_path, "a", "b"))
+    assert (result.status, result.out.count("summary clean\n")) == (4, 1)
+    assert [task(home, number).status for number in (1, 2)] == [Status.FAILED_ANALYSIS, Status.REPORTED]
+
+
+def test_a_chosen_member_alone(malkoha_: Call, analysis: FakeAnalysis, tmp_path: Path) -> None:
+    assert malkoha_("analyze", "--option", "member=b", packed(tmp_path, "a", "b"), "--json").status == 0
+    assert [task.sample.name for task in analysis.tasks if task.sample] == [b"b"]

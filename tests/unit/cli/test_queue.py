@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,3 +89,12 @@ def test_tasks_as_table_and_as_json(malkoha_: Call, home: Home, sample: Path) ->
 @pytest.mark.parametrize("status", list(Status))
 def test_every_status_can_be_asked_for(malkoha_: Call, status: Status) -> None:
     assert malkoha_("tasks", "--status", status.value).status == 0
+
+
+def test_an_archive_becomes_a_task_for_each_program(malkoha_: Call, home: Home, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for number in range(11):
+            archive.writestr(f"{number}.sh", f"#{number}")
+    result = malkoha_("submit", tmp_path / "x.zip")
+    assert (result.status, len(result.out.splitlines())) == (0, 10)
+    assert "1 more that can be run left out: 10.sh" in result.err
