@@ -25,7 +25,9 @@ from malkoha.processing.elf import ElfModule
 from malkoha.processing.indicators import IndicatorsModule
 from malkoha.processing.memory import MachineMemoryModule, ProcessMemoryModule
 from malkoha.processing.network import NetworkModule
+from malkoha.processing.office import OfficeModule
 from malkoha.processing.packer import PackerModule
+from malkoha.processing.pdf import PdfModule
 from malkoha.processing.scripts import ScriptModule
 from malkoha.processing.sigma import SigmaModule
 from malkoha.processing.strings import StringsModule
@@ -39,6 +41,8 @@ MODULES: tuple[type[Processing], ...] = (
     ElfModule,
     PackerModule,
     ArchiveModule,
+    OfficeModule,
+    PdfModule,
     ScriptModule,
     IndicatorsModule,
     YaraModule,

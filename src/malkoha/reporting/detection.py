@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from malkoha.reporting.attack import matrix
+from malkoha.reporting.documents import documents
 from malkoha.reporting.wording import items, mapping, number, shorten
 
 TEXT = 600
@@ -52,6 +53,7 @@ def detection(report: Mapping[str, Any]) -> dict[str, Any]:
         "telfhash": shorten(str(elf.get("telfhash") or ""), 100),
         "packer": _packer(mapping(static.get("packer"))),
         "script": _script(mapping(static.get("script"))),
+        "documents": documents(static),
         "indicators": _lists(mapping(static.get("indicators")), _KINDS),
     }
 
