@@ -96,6 +96,19 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     capture_mb: Annotated[int, Meta(ge=1, description="Largest capture of one analysis, in MiB.")] = 256
 
 
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may use the service."""
+
+    token: Annotated[
+        str,
+        Meta(
+            pattern=r"^([!-~]{16,})?$",
+            description="What a client of `malkoha serve` has to show; needed on other addresses than loopback. "
+            "Empty, or 16 printable characters and more.",
+        ),
+    ] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set, by section."""
 
@@ -103,6 +116,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine = Machine()
     analysis: Analysis = Analysis()
     network: Network = Network()
+    service: Service = Service()
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -258,6 +258,8 @@ def _info(task: Task, run: Run) -> Info:
         duration=round(max(0.0, ended - started), 3),
         id=task.id,
         category=task.category,
+        custom=task.custom,
+        owner=task.owner,
         machine=MachineInfo(
             name=run.machine,
             label=run.machine,

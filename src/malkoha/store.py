@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,6 +172,17 @@ class Store:
     @property
     def report_html(self) -> Path:
         return self.root / "report.html"
+
+    def clear(self) -> None:
+        """Remove what an earlier attempt made; the task, its sample and its log stay."""
+        kept = {self.task, self.sample, self.log}
+        for path in [] if not self.root.is_dir() else sorted(self.root.iterdir()):
+            if path in kept:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def create(self) -> Store:
         """Make the folder and those below it."""

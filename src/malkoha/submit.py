@@ -14,10 +14,12 @@ import re
 import shlex
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -63,18 +65,28 @@ def submit(
     check(options)
     path = os.fsencode(target)
     if _URL.match(shown(path)) and not os.path.lexists(path):
-        return _submit_url(home, shown(path), options, priority)
-    with opened(path, settings.analysis.max_sample_mb) as source, _no_space(home), _folder(home) as (task_id, store):
-        size, sha256, head = _copy(source, store.sample, settings.analysis.max_sample_mb)
-        if size == 0:
+        return submit_url(home, shown(path), options, priority=priority)
+    with opened(path, settings.analysis.max_sample_mb) as source:
+        return receive(home, settings, source, path, options, priority=priority, called=called, of=of)
+
+
+def receive(
+    home: Home, settings: Settings, source: int, path: bytes, options: Options, *, priority: int = 1, called: bytes = b"",
+    of: str = "", **facts: Any,
+) -> Task:  # fmt: skip
+    """Make a task of the file that is open as ``source``; ``path`` only names it, ``facts`` are fields of Task."""
+    with _no_space(home), _folder(home) as (task_id, store):
+        sample = _copy(source, store.sample, settings.analysis.max_sample_mb, called or _name(path))
+        if sample.size == 0:
             raise SubmitError(f"{shown(path)} is empty", mend="give a file that holds something to run")
         task = Task(
             id=task_id,
             target=of or shown(path),
-            sample=Sample(name=called or _name(path), size=size, sha256=sha256, type=describe(head)),
+            sample=sample,
             options=options,
             priority=priority,
             added_at=datetime.now(UTC),
+            **facts,
         )
         save(task, store)
         return task
@@ -90,7 +102,7 @@ def bring(home: Home, target: str | bytes) -> Task:
         binary = _is_binary(os.pread(source, _CHUNK, 0), shown(path))
         trace = store.records if binary else store.stap
         trace.parent.mkdir(exist_ok=True)
-        size, _, _ = _copy(source, trace, MAX_TRACE_MB)
+        size = _copy(source, trace, MAX_TRACE_MB, b"").size
         now = datetime.now(UTC)
         task = Task(
             id=task_id, target=shown(path), sample=None, options=Options(), added_at=now, started_at=now,
@@ -119,8 +131,8 @@ def _is_binary(head: bytes, label: str) -> bool:
     return False
 
 
-def _submit_url(home: Home, url: str, options: Options, priority: int) -> Task:
-    """Make a task whose sample fetches the URL in the guest and opens what it gets."""
+def submit_url(home: Home, url: str, options: Options, *, priority: int = 1, **facts: Any) -> Task:
+    """Make a task whose sample fetches the URL in the guest and opens what it gets; ``facts`` are fields of Task."""
     scheme, _, rest = url.partition("://")
     if scheme.lower() not in SCHEMES or not rest.strip("/") or any(c.isspace() for c in url) or len(url) > 2048:
         raise SubmitError(f"{url} cannot be fetched", "", f"known are: {', '.join(f'{known}://' for known in SCHEMES)}")
@@ -140,6 +152,7 @@ def _submit_url(home: Home, url: str, options: Options, priority: int) -> Task:
             options=options,
             priority=priority,
             added_at=datetime.now(UTC),
+            **facts,
         )
         save(task, store)
         return task
@@ -245,7 +258,8 @@ def _check_package(name: str) -> None:
 
 def _name(path: bytes) -> bytes:
     """The last part of the path, also of one that ends in a slash or in dots."""
-    return path.rstrip(b"/").rpartition(b"/")[2] or b"sample"
+    name = path.rstrip(b"/").rpartition(b"/")[2].replace(b"\0", b"")[:255]
+    return b"sample" if name in (b"", b".", b"..") else name
 
 
 @contextmanager
@@ -291,9 +305,10 @@ def _too_large(label: str, size: int, max_mb: int) -> SubmitError:
     return SubmitError(f"{label} is too large", why, "raise analysis.max_sample_mb")
 
 
-def _copy(source: int, target: Path, max_mb: int) -> tuple[int, str, bytes]:
-    """Copy and hash in one pass, bounded even when the file grows; return size, SHA-256 and the first bytes."""
-    digest, size, head = hashlib.sha256(), 0, b""
+def _copy(source: int, target: Path, max_mb: int, name: bytes) -> Sample:
+    """Copy and hash in one pass, bounded even when the file grows."""
+    md5, sha1 = hashlib.md5(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
+    sha256, sha512, crc32, size, head = hashlib.sha256(), hashlib.sha512(), 0, 0, b""
     with target.open("xb") as copy:
         os.fchmod(copy.fileno(), 0o600)  # never executable on the host
         while chunk := os.read(source, _CHUNK):
@@ -301,9 +316,20 @@ def _copy(source: int, target: Path, max_mb: int) -> tuple[int, str, bytes]:
             size += len(chunk)
             if size > max_mb << 20:
                 raise _too_large("the file", size, max_mb)
-            digest.update(chunk)
+            for digest in (md5, sha1, sha256, sha512):
+                digest.update(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
             copy.write(chunk)
-    return size, digest.hexdigest(), head
+    return Sample(
+        name=name,
+        size=size,
+        sha256=sha256.hexdigest(),
+        type=describe(head),
+        md5=md5.hexdigest(),
+        sha1=sha1.hexdigest(),
+        sha512=sha512.hexdigest(),
+        crc32=f"{crc32:08X}",
+    )
 
 
 @contextmanager

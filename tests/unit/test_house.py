@@ -34,8 +34,13 @@ TESTED_TOGETHER = {
     "cli/run.py": "unit/cli/test_queue.py",
     "cli/submit.py": "unit/cli/test_queue.py",
     "cli/tasks.py": "unit/cli/test_queue.py",
+    "cli/serve.py": "contracts/test_sandboxapi.py",
+    "web/asking.py": "unit/web/test_submitting.py",
+    "web/service.py": "unit/web/test_api.py",
+    "web/shapes.py": "unit/web/test_api.py",
     "migrations/env.py": "unit/test_tasks.py",
     "migrations/versions/r0001_tasks.py": "unit/test_tasks.py",
+    "migrations/versions/r0002_service.py": "unit/test_tasks.py",
 }
 """Files whose test bears another name, as they make sense together only."""
 

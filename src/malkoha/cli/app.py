@@ -14,6 +14,8 @@ COMMANDS = (
     "analyze",
     "submit",
     "run",
+    "worker",
+    "serve",
     "tasks",
     "report",
     "trace",

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from malkoha import log
 from malkoha.cli import terminal
 from malkoha.cli.ledger import Ledger
-from malkoha.errors import ReportError
+from malkoha.errors import MalkohaError, ReportError
 from malkoha.model.task import Status
+from malkoha.progress import SILENT
 
 if TYPE_CHECKING:
     from malkoha.config import Settings
     from malkoha.model.task import Task
     from malkoha.progress import Progress
     from malkoha.store import Home
+    from malkoha.tasks import Tasks
+
+INTERRUPTED = "interrupted"
+
+_log = logging.getLogger(__name__)
 
 
 def perform(task: Task, home: Home, settings: Settings, *, new: bool = True) -> dict[str, Any]:
@@ -34,12 +41,42 @@ def reprocess(task: Task, home: Home, settings: Settings) -> dict[str, Any]:
         return _process(task, home, settings, progress, _Direct(tasks, task.id))
 
 
+def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> None:
+    """Run and process a task that this process has leased; only process one whose run is done.
+
+    An interruption gives the task back to the queue, as if it had never been taken, and is raised.
+    """
+    store = home.analysis(task.id)
+    ledger = _Leased(tasks, task.id)
+    with log.analysis_log(store.log, task.id):
+        try:
+            if task.status is Status.RUNNING:
+                store.clear()
+                _run(task, home, settings, SILENT, ledger)
+            _process(task, home, settings, SILENT, ledger)
+        except KeyboardInterrupt:
+            if tasks.get(task.id).status is Status.RUNNING:
+                store.clear()  # else a half run could be taken for a whole one
+            tasks.give_back(task.id)
+            raise
+        except MalkohaError as error:
+            _log.warning("task %d: %s", task.id, error)
+        except Exception:  # noqa: BLE001 - the next task must not suffer for what this one met
+            _log.exception("task %d: internal error", task.id)
+
+
 class _Direct:
     def __init__(self, tasks: Any, task_id: int) -> None:
         self._tasks, self._task_id = tasks, task_id
 
     def state(self, to: Status, error: str = "") -> None:
         self._tasks.move(self._task_id, to, error=error)
+
+
+class _Leased(_Direct):
+    def state(self, to: Status, error: str = "") -> None:
+        if not error.startswith(INTERRUPTED):
+            super().state(to, error)
 
 
 def _run(task: Task, home: Home, settings: Settings, progress: Progress, ledger: Ledger | _Direct) -> None:
@@ -75,4 +112,4 @@ def _process(
 
 
 def _line(error: BaseException) -> str:
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__

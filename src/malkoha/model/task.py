@@ -31,6 +31,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     type: str
     """Description by libmagic, e.g. ``ELF 64-bit LSB executable, x86-64``."""
+    md5: str = ""
+    sha1: str = ""
+    sha512: str = ""
+    crc32: str = ""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +73,12 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     error: str = ""
     """The one line that says why the task failed."""
+    custom: str = ""
+    """Whatever a client wants to find again in the report."""
+    owner: str = ""
+    tags: list[str] = []
+    submit_id: int | None = None
+    """The first task of those that were submitted together."""
 
 
 class Timings(msgspec.Struct, kw_only=True):

@@ -1,0 +1,80 @@
+"""``malkoha serve``: the REST interface and the workers that run what it is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from malkoha.cli import terminal
+from malkoha.errors import ConfigError, HostError
+
+if TYPE_CHECKING:
+    import socket
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.", metavar="ADDRESS")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 8090,
+    slots: Annotated[int, typer.Option(help="How many analyses run side by side.", metavar="N", min=0, max=64)] = 1,
+    debug: terminal.Debug = False,
+) -> None:
+    """Serve Cuckoo's REST interface and run the queue.
+
+    Ends with Ctrl-C or SIGTERM; what was running then goes back into the queue. Other addresses than those of this
+    machine alone need a token (the setting service.token).
+
+    \b
+    Examples:
+      malkoha serve
+      malkoha serve --port 8091 --slots 2
+      MALKOHA_SERVICE_TOKEN=... malkoha serve --host 0.0.0.0
+    """
+    from malkoha.scheduler import Slots
+    from malkoha.tasks import Tasks
+    from malkoha.web.app import application
+    from malkoha.web.guard import is_loopback
+
+    home, settings = terminal.surroundings()
+    if not is_loopback(host) and not settings.service.token:
+        raise ConfigError(
+            f"{host} can be reached by others and there is no token", "", "set service.token, or leave --host out"
+        )
+    listener = _listen(host, port)
+    with listener, Tasks(home) as tasks:
+        tasks.recover()
+        with Slots(home, slots):
+            terminal.say(f"listens on http://{_shown(host)}:{listener.getsockname()[1]}/ with {slots} slots")
+            _answer(application(home, settings, tasks), listener)
+
+
+def _answer(app: object, listener: socket.socket) -> None:
+    """Serve until a signal comes; uvicorn raises it again for us when it has closed its connections."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]  # an ASGI application
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=64 << 10,
+        )
+    )
+    server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    import socket
+
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=kind)
+    except OSError as error:
+        raise HostError(f"{host} port {port} cannot be listened on", error.strerror or str(error)) from error
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
