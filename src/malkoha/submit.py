@@ -71,9 +71,17 @@ def submit(
 
 
 def receive(
-    home: Home, settings: Settings, source: int, path: bytes, options: Options, *, priority: int = 1, called: bytes = b"",
-    of: str = "", **facts: Any,
-) -> Task:  # fmt: skip
+    home: Home,
+    settings: Settings,
+    source: int,
+    path: bytes,
+    options: Options,
+    *,
+    priority: int = 1,
+    called: bytes = b"",
+    of: str = "",
+    **facts: Any,
+) -> Task:
     """Make a task of the file that is open as ``source``; ``path`` only names it, ``facts`` are fields of Task."""
     with _no_space(home), _folder(home) as (task_id, store):
         sample = _copy(source, store.sample, settings.analysis.max_sample_mb, called or _name(path))
