@@ -19,7 +19,7 @@ def serve(
     slots: Annotated[int, typer.Option(help="How many analyses run side by side.", metavar="N", min=0, max=64)] = 1,
     debug: terminal.Debug = False,
 ) -> None:
-    """Serve Cuckoo's REST interface and run the queue.
+    """Serve the REST interface of Cuckoo 2 and run the queue.
 
     Ends with Ctrl-C or SIGTERM; what was running then goes back into the queue. Other addresses than those of this
     machine alone need a token (the setting service.token).
@@ -28,7 +28,7 @@ def serve(
     Examples:
       malkoha serve
       malkoha serve --port 8091 --slots 2
-      MALKOHA_SERVICE_TOKEN=... malkoha serve --host 0.0.0.0
+      malkoha serve --host 0.0.0.0      with service.token set
     """
     from malkoha.scheduler import Slots
     from malkoha.tasks import Tasks
