@@ -6,7 +6,7 @@ import re
 
 from malkoha.model.event import Event
 from malkoha.signatures.base import READS, Command, Evidence, Scene, Signature, Touch
-from malkoha.signatures.kinds import Installed
+from malkoha.signatures.kinds import Installed, Wanted
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import (
     BROWSER,
@@ -40,7 +40,7 @@ class PasswordHashes(Installed):
     ordinary = ACCOUNTS
 
 
-class SshKeys(Signature):
+class SshKeys(Wanted):
     """SSH's own programs read these keys."""
 
     name = "reads_ssh_keys"
@@ -52,7 +52,7 @@ class SshKeys(Signature):
     ordinary = SSH | {"git", "ssh-keysign"}
 
 
-class PgpKeys(Signature):
+class PgpKeys(Wanted):
     """GnuPG's own programs read these keys."""
 
     name = "reads_pgp_keys"
@@ -80,7 +80,7 @@ class SearchesKeys(Signature):
     )
 
 
-class ShellHistory(Signature):
+class ShellHistory(Wanted):
     """People type passwords where they should not."""
 
     name = "reads_shell_history"
@@ -104,7 +104,7 @@ class ShellHistory(Signature):
     }
 
 
-class CloudCredentials(Signature):
+class CloudCredentials(Wanted):
     """The tools of the clouds read their own files."""
 
     name = "reads_cloud_credentials"
@@ -118,7 +118,7 @@ class CloudCredentials(Signature):
     )
 
 
-class PasswordFiles(Signature):
+class PasswordFiles(Wanted):
     """Programs keep passwords in these files, in plain text."""
 
     name = "reads_password_files"
@@ -152,7 +152,7 @@ class SearchesPasswords(Signature):
     )
 
 
-class BrowserCredentials(Signature):
+class BrowserCredentials(Wanted):
     """Passwords and sessions that a browser keeps."""
 
     name = "reads_browser_credentials"
@@ -164,7 +164,7 @@ class BrowserCredentials(Signature):
     ordinary = BROWSERS
 
 
-class PasswordManagers(Signature):
+class PasswordManagers(Wanted):
     """The files of password managers and key rings."""
 
     name = "reads_password_store"

@@ -1,4 +1,4 @@
-"""Kinds of rules that several tactics have: not counted for packages, counted for the sample only, counted often."""
+"""Kinds of rules that several tactics have: not for packages, for the sample only, not for backups, counted often."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from typing import ClassVar
 
 from malkoha.signatures.base import Command, Evidence, Scene, Signature, Touch
-from malkoha.signatures.programs import PACKAGERS
+from malkoha.signatures.programs import BACKUPS, PACKAGERS
 
 COUNTED = 10_000
 """Processes whose count is kept."""
@@ -30,6 +30,20 @@ class OfSample(Signature):
     def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
         """Judge what a call does to a path, unless a program of the system does it."""
         return None if scene.program else super().on_path(touch, scene)
+
+
+class Wanted(Signature):
+    """A rule over files that counts a copier or packer only where it was asked for them: a backup takes whole homes."""
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        """Judge what a call does to a path, unless it is met on the way through a folder."""
+        command = scene.command if scene.program in BACKUPS else None
+        if command is not None:
+            folder, _, name = touch.path.rpartition("/")
+            hidden = folder.rpartition("/")[2]
+            if name not in command.line and not (hidden.startswith(".") and hidden in command.line):
+                return None
+        return super().on_path(touch, scene)
 
 
 class Often(Signature):

@@ -214,7 +214,7 @@ class GitHook(Installed):
 
     name = "persistence_git_hook"
     description = "Writes a hook that git runs"
-    severity = 3
+    severity = 2
     attack = ("T1546",)
     references = ("man 5 githooks",)
     paths = GIT_HOOKS

@@ -222,7 +222,7 @@ class ClearsMail(Installed):
     name = "clears_mailbox"
     description = "Empties or deletes mail"
     severity = 3
-    attack = ("T1070.008",)
+    attack = ("T1070.008", "T1685.006")
     paths = MAILBOXES
     access = WRITES | REMOVES
     ordinary = frozenset({"mail", "mutt", "exim4", "postfix", "local", "dovecot", "procmail", "userdel", "deluser"})

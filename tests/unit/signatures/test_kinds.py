@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from malkoha.model.event import Event
 from malkoha.model.report import Match
 from malkoha.signatures.base import Evidence, Scene
 from malkoha.signatures.judging import judge
-from malkoha.signatures.kinds import Installed, OfSample, Often
+from malkoha.signatures.kinds import Installed, OfSample, Often, Wanted
 from malkoha.signatures.paths import table
 from malkoha.trace import stap
 from malkoha.trace.processes import Builder
@@ -28,6 +30,15 @@ class _Own(OfSample):
     severity = 1
     attack = ("T1082",)
     paths = table("/etc/x")
+
+
+class _Secret(Wanted):
+    name = "secret"
+    description = "test"
+    severity = 1
+    attack = ("T1082",)
+    paths = table("/root/.secret/key")
+    access = frozenset({"read"})
 
 
 class _Thrice(Often):
@@ -52,7 +63,7 @@ def _matches(*lines: str) -> list[Match]:
         event = stap.parse_line(f"Mon Nov 23 21:00:00 2026.000000 {comm}@1[{rest}\n".encode(), number)
         process = builder.feed(event)
         rows.append(Row(process.key, process.calls - 1, event))
-    found, errors = judge(rows, builder.finish(), {}, [_Brought, _Own, _Thrice])
+    found, errors = judge(rows, builder.finish(), {}, [_Brought, _Own, _Secret, _Thrice])
     assert errors == []
     return found
 
@@ -74,3 +85,18 @@ def test_what_a_program_of_the_system_does_is_not_counted() -> None:
 def test_often_means_by_one_process_and_once() -> None:
     assert _matches(*["x[5] getpid() = 5"] * 2, *["x[6] getpid() = 6"] * 2) == []
     assert [match.markcount for match in _matches(*["x[5] getpid() = 5"] * 9)] == [1]
+
+
+def test_a_backup_does_not_want_what_lies_on_its_way() -> None:
+    opens = 'x[5] openat(AT_FDCWD, "/root/.secret/key", O_RDONLY) = 3'
+
+    def run(*words: str) -> str:
+        return f'x[5] execve("/usr/bin/{words[0]}", [{", ".join(map(json.dumps, words))}], [])'
+
+    for words, found in (
+        (("tar", "cf", "a.tar", "/root"), 0),
+        (("tar", "cf", "a.tar", "/root/.secret"), 1),
+        (("cp", "/root/.secret/key", "/tmp"), 1),
+        (("cat", "whatever"), 1),
+    ):
+        assert len(_matches(run(*words), opens)) == found, words
