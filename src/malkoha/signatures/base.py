@@ -111,7 +111,13 @@ class Scene:
 
     def under(self, names: Collection[str]) -> bool:
         """Tell whether this process or one above it runs one of these programs of the system."""
-        return self.program in names or any(system_name(self.tables.exe(key)) in names for key in self.ancestors())
+        return any(not self._programs(key).isdisjoint(names) for key in (self.key, *self.ancestors()))
+
+    def _programs(self, key: int) -> frozenset[str]:
+        """Give the names of the system's program that a process runs, and of the script that it runs."""
+        command = self._commands.get(key)
+        script = system_name(command.script) if command is not None else ""
+        return frozenset({system_name(self.tables.exe(key)), script} - {""})
 
     def child_of(self, names: Collection[str]) -> bool:
         """Tell whether the process was made by one that runs one of these programs, or ran one itself before."""

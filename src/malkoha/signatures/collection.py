@@ -71,7 +71,7 @@ class ArchiveWithPassword(Signature):
 
     name = "archive_with_password"
     description = "Packs or encrypts files with a password that stands in the arguments"
-    severity = 3
+    severity = 2
     attack = ("T1560.001", "T1486")
     programs = frozenset({"zip", "7z", "7za", "7zr", "rar", "openssl", "gpg", "gpg2"})
     line = re.compile(

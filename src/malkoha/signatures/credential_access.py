@@ -27,7 +27,7 @@ _SNIFFERS = frozenset({"tcpdump", "tshark", "dumpcap", "wireshark", "ettercap", 
 _METADATA = "169.254.169.254"
 
 
-class PasswordHashes(Installed):
+class PasswordHashes(Wanted, Installed):
     """Programs that check or change passwords read these files; hardly any other does."""
 
     name = "reads_password_hashes"
@@ -37,7 +37,7 @@ class PasswordHashes(Installed):
     references = ("man 5 shadow",)
     paths = HASHES
     access = READS
-    ordinary = ACCOUNTS
+    ordinary = ACCOUNTS | {"screen", "tmux", "vlock"}
 
 
 class SshKeys(Wanted):
@@ -75,8 +75,8 @@ class SearchesKeys(Signature):
     attack = ("T1552.004",)
     programs = frozenset({"find", "locate", "plocate", "grep", "egrep", "rgrep", "fd", "rg", "cp", "rsync", "tar"})
     line = re.compile(
-        r"id_(?:rsa|dsa|ecdsa|ed25519)\b|\*\.(?:pem|ppk|p12|pfx|key|gpg|asc|jks|kdbx)\b|\.gnupg\b"
-        r"|PRIVATE KEY|\.ssh\b|authorized_keys"
+        r"id_(?:rsa|dsa|ecdsa|ed25519)\b(?!\.pub)|\*\.(?:pem|ppk|p12|pfx|key|gpg|asc|jks|kdbx)\b|\.gnupg\b"
+        r"|PRIVATE KEY|\.ssh/?(?:\s|$)"
     )
 
 

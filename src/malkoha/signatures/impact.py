@@ -74,7 +74,7 @@ class EncryptsByTool(Signature):
 
     name = "encrypts_files_with_tool"
     description = "Encrypts a file with a program for that"
-    severity = 2
+    severity = 1
     attack = ("T1486",)
     programs = frozenset(
         {"gpg", "gpg2", "openssl", "ccrypt", "ccencrypt", "age", "7z", "7za", "zip", "mcrypt", "aescrypt"}

@@ -269,7 +269,7 @@ class LogRotation(Installed):
 
     name = "persistence_log_rotation"
     description = "Changes the settings of logrotate, which runs scripts as root every day"
-    severity = 3
+    severity = 2
     attack = ("T1053",)
     references = ("man 8 logrotate",)
     paths = table("/etc/logrotate.d/*", "/etc/logrotate.conf")

@@ -100,7 +100,7 @@ MEMORY_FOLDERS = table("/dev/shm/**", "/run/shm/**", "/dev/mqueue/**")
 AUDIT = table("/etc/audit/**", "/etc/audisp/**", "/etc/{auditd,libaudit}.conf", "/etc/audit.rules")
 LOGGING = table(
     "/etc/{rsyslog,syslog,syslog-ng}.conf", "/etc/rsyslog.d/*", "/etc/syslog-ng/**", "/etc/systemd/journald.conf",
-    "/etc/systemd/journald.conf.d/*", "/etc/logrotate.d/*", "/etc/logrotate.conf",
+    "/etc/systemd/journald.conf.d/*",
 )  # fmt: skip
 FIREWALL = table(
     "/etc/ufw/**", "/etc/default/ufw", "/lib/ufw/**", "/etc/iptables/**", "/etc/nftables.conf", "/etc/firewalld/**",

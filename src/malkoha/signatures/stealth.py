@@ -385,7 +385,7 @@ class LockedArchive(Signature):
 
     name = "unpacks_locked_archive"
     description = "Unpacks an archive with a password"
-    severity = 2
+    severity = 1
     attack = ("T1027.013", "T1140")
     line = re.compile(
         r"\bunzip\s.*-P\s*\S|\b7z[ar]?\s+[xe]\b.*\s-p\S|\bunrar\s+[xe]\b.*\s-p\S|\bopenssl\s+enc\b.*-d\b.*-(?:k|pass)\b"

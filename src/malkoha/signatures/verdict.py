@@ -2,7 +2,8 @@
 
 Each match adds doubt by its severity; doubts combine like independent chances: 10 * (1 - product of (1 - weight)).
 What ordinary programs do as well (severity 1) weighs little, and all of it together no more than one unusual thing,
-since a long harmless script does many such things. Two unusual things may be chance; three are reason for a look.
+since a long harmless script does many such things. Three unusual things may be an administrator's day; four are reason
+for a look.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 
 from malkoha.model.report import Level, Match, Verdict
 
-WEIGHTS = {1: 0.05, 2: 0.15, 3: 0.4, 4: 0.6, 5: 0.85}
-ORDINARY = 0.15
+WEIGHTS = {1: 0.05, 2: 0.1, 3: 0.4, 4: 0.6, 5: 0.85}
+ORDINARY = 0.1
 """What all matches of severity 1 weigh together at most."""
 SUSPICIOUS = 3.0
 MALICIOUS = 7.0
