@@ -229,7 +229,7 @@ class StopsServices(Signature):
     programs = STOPPERS | {"systemctl", "service", "initctl", "rc-service", "update-rc.d", "chkconfig", "invoke-rc.d"}
     line = re.compile(
         r"^\S*systemctl\b.* (?:stop|disable|mask|kill)\b|^\S*(?:service|rc-service|initctl|invoke-rc\.d)\b.* stop\b|^\S*update-rc\.d\b.* (?:disable|remove)|^\S*chkconfig\b.* off"
-        r"|^\S*(?:pkill|killall|skill|fuser)\b.*(?:\s[\w^.-]+\$?|-k)|^\S*kill\b.* (?!-?0\b)\d+"
+        r"|^\S*(?:pkill|killall|skill)\b.*\s[\w^.-]+\$?|^\S*fuser\b.*\s-\w*k|^\S*kill\b.* (?!-?0\b)\d+"
     )
     unless = re.compile(r"^\S*kill\s+(?:-l|-0|-L)\b")
     ordinary = PACKAGERS | {"logrotate", "systemd", "cron"}

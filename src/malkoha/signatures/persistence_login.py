@@ -55,7 +55,7 @@ class AuthorizedKeys(Signature):
 
     name = "persistence_ssh_authorized_keys"
     description = "Changes the keys that may log in over SSH"
-    severity = 4
+    severity = 3
     attack = ("T1098.004",)
     references = ("man 8 sshd",)
     paths = AUTHORIZED
