@@ -103,10 +103,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^([!-~]{16,})?$",
-            description="What a client of `malkoha serve` has to show; needed on other addresses than loopback. "
+            description="A token with the role admin, besides those of `malkoha token`. "
             "Empty, or 16 printable characters and more.",
         ),
     ] = ""
+    requests_per_minute: Annotated[
+        int, Meta(ge=0, description="Requests that one token (without tokens: one address) may make; 0 sets no limit.")
+    ] = 60_000
+    submissions_per_minute: Annotated[
+        int, Meta(ge=0, description="How many of those may be POST, which submit and change; 0 sets no limit.")
+    ] = 6000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,11 @@ class Home:
         return self.root / "analyses"
 
     @property
+    def tokens(self) -> Path:
+        """Names, roles and hashes of the service's tokens."""
+        return self.root / "tokens.json"
+
+    @property
     def last_id(self) -> Path:
         """The highest task id that was ever given away."""
         return self.root / "last-id"

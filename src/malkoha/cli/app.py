@@ -27,7 +27,7 @@ COMMANDS = (
     "init",
 )
 """Each is a function in the module of its name, with a _ behind it where that is a word of Python."""
-GROUPS = ("image", "machine", "rules")
+GROUPS = ("image", "machine", "rules", "token")
 """Each is a module with an ``app`` of its own."""
 
 

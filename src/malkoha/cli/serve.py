@@ -22,30 +22,35 @@ def serve(
     """Serve the REST interface of Cuckoo 2 and run the queue.
 
     Ends with Ctrl-C or SIGTERM; what was running then goes back into the queue. Other addresses than those of this
-    machine alone need a token (the setting service.token).
+    machine alone need a token.
 
     \b
     Examples:
       malkoha serve
       malkoha serve --port 8091 --slots 2
-      malkoha serve --host 0.0.0.0      with service.token set
+      malkoha token add alice --role admin
+      malkoha serve --host 0.0.0.0
     """
     from malkoha.scheduler import Slots
     from malkoha.tasks import Tasks
     from malkoha.web.app import application
     from malkoha.web.guard import is_loopback
+    from malkoha.web.tokens import Tokens as Secrets
 
     home, settings = terminal.surroundings()
-    if not is_loopback(host) and not settings.service.token:
+    exposed = not is_loopback(host)
+    if exposed and not Secrets(home, settings.service.token).all():
         raise ConfigError(
-            f"{host} can be reached by others and there is no token", "", "set service.token, or leave --host out"
+            f"{host} can be reached by others and there is no token",
+            "",
+            "make one: malkoha token add NAME --role admin; or leave --host out",
         )
     listener = _listen(host, port)
     with listener, Tasks(home) as tasks:
         tasks.recover()
         with Slots(home, slots):
             terminal.say(f"listens on http://{_shown(host)}:{listener.getsockname()[1]}/ with {slots} slots")
-            _answer(application(home, settings, tasks), listener)
+            _answer(application(home, settings, tasks, exposed=exposed), listener)
 
 
 def _answer(app: object, listener: socket.socket) -> None:

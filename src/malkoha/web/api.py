@@ -20,10 +20,12 @@ from malkoha.machinery import image as images
 from malkoha.model.task import Sample, Status, Task
 from malkoha.store import Store
 from malkoha.web import shapes
-from malkoha.web.service import Given, Service
+from malkoha.web.service import Given, Service, needs
 from malkoha.web.submitting import again
+from malkoha.web.tokens import Role
 
-router = APIRouter()
+router = APIRouter(dependencies=[needs(Role.READ)])
+SUBMIT, ADMIN = [needs(Role.SUBMIT)], [needs(Role.ADMIN)]
 Number = Annotated[int, InPath(ge=0, le=(1 << 31) - 1)]
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -88,13 +90,13 @@ def tasks_sample(given: Given, sample_id: Number) -> dict[str, Any]:
     return {"tasks": _shown(given, given.tasks.all(sha256=sample.sha256))}
 
 
-@router.get("/tasks/reschedule/{task_id}")
+@router.get("/tasks/reschedule/{task_id}", dependencies=SUBMIT)
 def tasks_reschedule(given: Given, task_id: Number) -> dict[str, Any]:
     """Put a new task like this one into the queue."""
     return _reschedule(given, task_id, None)
 
 
-@router.get("/tasks/reschedule/{task_id}/{priority}")
+@router.get("/tasks/reschedule/{task_id}/{priority}", dependencies=SUBMIT)
 def tasks_reschedule_at(
     given: Given, task_id: Number, priority: Annotated[int, InPath(ge=1, le=100)]
 ) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def _reschedule(given: Service, task_id: int, priority: int | None) -> dict[str,
     return {"status": "OK", "task_id": new.id}
 
 
-@router.get("/tasks/delete/{task_id}")
+@router.get("/tasks/delete/{task_id}", dependencies=ADMIN)
 def tasks_delete(given: Given, task_id: Number) -> dict[str, Any]:
     """Delete a task with all that it made."""
     _task(given, task_id)
@@ -125,7 +127,7 @@ def tasks_delete(given: Given, task_id: Number) -> dict[str, Any]:
     return {"status": "OK"}
 
 
-@router.get("/tasks/rereport/{task_id}")
+@router.get("/tasks/rereport/{task_id}", dependencies=SUBMIT)
 def tasks_rereport(given: Given, task_id: Number) -> dict[str, Any]:
     """Let a worker make the report anew."""
     _need(_store(given, task_id).run, "The task was not run to its end")

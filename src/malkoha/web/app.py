@@ -15,28 +15,29 @@ from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.log import printable
 from malkoha.store import Home
 from malkoha.tasks import Tasks
-from malkoha.web import api, submitting
+from malkoha.web import api, session, submitting
+from malkoha.web.access import Access
 from malkoha.web.guard import Guard
 from malkoha.web.service import Service
 
-FIELDS_BYTES = 1 << 20
-"""What a form may hold besides its file."""
+ROUTERS = (session.router, submitting.router, api.router)
+"""Each asks for a role (``service.needs``), but that by which callers log in."""
 
 log = logging.getLogger(__name__)
 
 
-def application(home: Home, settings: Settings, tasks: Tasks) -> Guard:
-    """Return the ASGI application of one home."""
+def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool = False) -> Guard:
+    """Return the ASGI application of one home; ``exposed`` says that it can be reached from other machines."""
+    access = Access(home, settings, exposed=exposed)
     app = FastAPI(title="malkoha", version=malkoha.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.service = Service(home, settings, tasks)
-    app.include_router(submitting.router)
-    app.include_router(api.router)
+    app.state.service = Service(home, settings, tasks, access)
+    for router in ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(MalkohaError, _failed)
     app.add_exception_handler(Exception, _broken)
-    max_bytes = (settings.analysis.max_sample_mb << 20) + FIELDS_BYTES
-    return Guard(app, token=settings.service.token, max_bytes=max_bytes)
+    return Guard(app, access, settings)
 
 
 def _said(status: int, message: str) -> JSONResponse:

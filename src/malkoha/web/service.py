@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, HTTPException, Request
+from fastapi.params import Depends as Dependency
 
 from malkoha.config import Settings
 from malkoha.store import Home
 from malkoha.tasks import Tasks
+from malkoha.web.access import Access, Caller
+from malkoha.web.tokens import Role
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Service:
     home: Home
     settings: Settings
     tasks: Tasks
+    access: Access
 
 
 def service(request: Request) -> Service:
@@ -28,3 +32,29 @@ def service(request: Request) -> Service:
 
 
 Given = Annotated[Service, Depends(service)]
+
+
+def caller(request: Request) -> Caller | None:
+    """Return who made a request, as the guard found; None for somebody unknown on a path that is open to all."""
+    found: Caller | None = request.scope.get("malkoha.caller")
+    return found
+
+
+def needs(role: Role) -> Dependency:
+    """Return the dependency that refuses callers without ``role``; every route has one."""
+
+    def check(request: Request) -> None:
+        found = caller(request)
+        if found is None:
+            raise HTTPException(401, "Please log in")
+        if not found.role.covers(role):
+            raise HTTPException(403, f"The token {found.name} may not do this: it needs the role {role.value}")
+        if role is not Role.READ and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+            # the guard lets a link from elsewhere lead to a page; Cuckoo changes things by GET as well
+            raise HTTPException(403, "Pages of other origins may not use this service")
+
+    found: Dependency = Depends(check)
+    return found
+
+
+Asker = Annotated[Caller | None, Depends(caller)]

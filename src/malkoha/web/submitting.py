@@ -16,9 +16,10 @@ from malkoha import submit
 from malkoha.errors import MalkohaError, SubmitError
 from malkoha.model.task import Task
 from malkoha.web.asking import Asked, Asking
-from malkoha.web.service import Given, Service
+from malkoha.web.service import Given, Service, needs
+from malkoha.web.tokens import Role
 
-router = APIRouter(prefix="/tasks/create")
+router = APIRouter(prefix="/tasks/create", dependencies=[needs(Role.SUBMIT)])
 MAX_STRINGS = 100
 """Lines of create/submit's ``strings`` that are taken."""
 

@@ -39,9 +39,13 @@ def client(home: Home, tasks: Tasks) -> TestClient:
     return connect(home, tasks)
 
 
-def connect(home: Home, tasks: Tasks, *, token: str = "", settings: Settings | None = None) -> TestClient:
-    chosen = msgspec.structs.replace(settings or Settings(), service=Service(token=token))
-    app = application(home, chosen, tasks)
+def connect(
+    home: Home, tasks: Tasks, *, token: str = "", settings: Settings | None = None, exposed: bool = False
+) -> TestClient:
+    chosen = settings or Settings()
+    if token:
+        chosen = msgspec.structs.replace(chosen, service=Service(token=token))
+    app = application(home, chosen, tasks, exposed=exposed)
     return TestClient(app, base_url="http://127.0.0.1:8090", raise_server_exceptions=False)
 
 
