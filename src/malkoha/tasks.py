@@ -23,7 +23,7 @@ from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.model.task import Status, Task
 from malkoha.store import Home
 
-HEAD = "0002"
+HEAD = "0003"
 """Newest revision in malkoha/migrations; a database that is at it needs no Alembic to be opened."""
 
 metadata = sa.MetaData()
@@ -103,6 +103,11 @@ class Tasks:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The database, for tables that stand beside this one (``malkoha.catalogue``)."""
+        return self._engine
 
     def add(self, task: Task, *, running: bool = False) -> Task:
         """Record a new task, pending or already running in this process, and return it as recorded."""
@@ -390,6 +395,7 @@ def _set_pragmas(connection: Any, record: object) -> None:
     del record
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")  # what is kept of a task goes with it
 
 
 @contextmanager

@@ -42,6 +42,7 @@ TESTED_TOGETHER = {
     "migrations/env.py": "unit/test_tasks.py",
     "migrations/versions/r0001_tasks.py": "unit/test_tasks.py",
     "migrations/versions/r0002_service.py": "unit/test_tasks.py",
+    "migrations/versions/r0003_catalogue.py": "unit/test_tasks.py",
 }
 """Files whose test bears another name, as they make sense together only."""
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from malkoha import submit, tasks
+from malkoha import catalogue, submit, tasks
 from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.model.task import Options, Sample, Status, Task
 from malkoha.store import Home
@@ -177,6 +177,7 @@ def test_migrations_make_the_table_that_the_code_describes(home: Home) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
         assert context.get_current_revision() == tasks.HEAD
+        assert catalogue.terms.metadata is tasks.metadata
         assert compare_metadata(context, tasks.metadata) == []
     engine.dispose()
 

@@ -108,7 +108,20 @@ def _process(
         ledger.state(failed, _line(error))
         raise
     ledger.state(Status.REPORTED)
+    _catalogue(task, home)
     return report
+
+
+def _catalogue(task: Task, home: Home) -> None:
+    """Make the analysis one that is found; what fails here is made up for by the next search."""
+    from malkoha.catalogue import Catalogue
+    from malkoha.tasks import Tasks
+
+    try:
+        with Tasks(home) as tasks:
+            Catalogue(tasks).record(task.id, home.analysis(task.id))
+    except Exception:  # noqa: BLE001 - the analysis is done, whatever becomes of this
+        _log.exception("task %d was not taken into the catalogue", task.id)
 
 
 def _line(error: BaseException) -> str:
