@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from malkoha.errors import ProcessingError
 from malkoha.model.report import Report
 from malkoha.reporting import json_report
 from malkoha.reporting.base import Reporter
+from malkoha.signatures import runner
 from malkoha.store import Store
 from malkoha.trace import stap, store
 from tests.records import Recording, blob
 from tests.unit.processing.folder import analysis
+from tests.unit.signatures.test_runner import QUICK, Loops, Opens, Raises
 
 HELLO = Path(__file__).parents[1] / "data" / "traces" / "helloworld.stap"
 HOSTILE = Path(__file__).parents[1] / "data" / "traces" / "hostile.stap"
@@ -74,6 +77,20 @@ def test_a_sample_that_does_much(tmp_path: Path) -> None:
     assert (ioc["type"], ioc["ioc"], call["call"]["api"], call["cid"]) == ("ioc", "/etc/ld.so.preload", "openat", 0)
     assert report["malkoha"]["verdict"]["level"] == "malicious"
     assert report["info"]["score"] == report["malkoha"]["verdict"]["score"] == 9.1
+
+
+def test_a_broken_signature_is_named_in_the_report_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = partial(runner.run, signatures=[Raises, Loops, Opens], limits=QUICK)
+    monkeypatch.setattr(runner, "run", broken)
+    report = report_of(analysis(tmp_path, log=HELLO).store)
+    assert [match["name"] for match in report["signatures"]] == ["opens"]
+    assert [line for line in report["malkoha"]["errors"] if line.startswith("signature")] == [
+        "signature raises failed: ValueError: broken",
+        "signature loops was stopped: it took more than 0.2 s for one event",
+    ]
+    assert report["malkoha"]["verdict"]["why"] == ["opens"]
 
 
 def test_again_from_disk_gives_the_same(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
 from malkoha.model.event import Event
@@ -42,8 +42,10 @@ class Overrun(BaseException):
 class Running:
     """One signature at work."""
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, number: int) -> None:
         self.signature = signature
+        self.number = number
+        """Its place in the list of those at work, counted from 1."""
         self.name = signature.name
         self.marks: list[Mark] = []
         self.seen: set[tuple[int, str, str]] = set()
@@ -92,11 +94,12 @@ class Listeners:
     """Who is given what."""
 
     def __init__(self, signatures: Sequence[type[Signature]]) -> None:
-        self.running = [Running(signature()) for signature in signatures]
+        self.running = [Running(signature(), number) for number, signature in enumerate(signatures, 1)]
         self.by_call: dict[str, list[Running]] = {}
         self.by_program: dict[str, list[Running]] = {}
         self.by_line: list[Running] = []
-        self.by_path: Index[Running] = Index()
+        self.by_path: dict[str, Index[Running]] = {}
+        """By what is done to a path."""
         self.by_script: list[Running] = []
         self.by_sends: list[Running] = []
         for one in self.running:
@@ -112,7 +115,8 @@ class Listeners:
             if signature.sends is not None:
                 self.by_sends.append(one)
             if signature.paths is not None:
-                self.by_path.add(signature.paths, one)
+                for access in signature.access:
+                    self.by_path.setdefault(access, Index()).add(signature.paths, one)
 
     def commands(self, command: Command) -> list[Running]:
         """List who wants to see a command."""
@@ -140,9 +144,18 @@ def needles(signatures: Iterable[type[Signature]]) -> str:
 
 
 class Judge:
-    """Takes the rows of a trace one by one; ``finish`` gives what the signatures made of them."""
+    """Takes the rows of a trace one by one; ``finish`` gives what the signatures made of them.
 
-    def __init__(self, processes: Sequence[Process], signatures: Sequence[type[Signature]]) -> None:
+    The number of the signature that is at work is written to the first place of ``board``, where others may read it.
+    """
+
+    def __init__(
+        self,
+        processes: Sequence[Process],
+        signatures: Sequence[type[Signature]],
+        board: MutableSequence[int] | memoryview | None = None,
+    ) -> None:
+        self._board = [0] if board is None else board
         self._processes = {process.key: process for process in processes}
         self._tables = Tables(processes)
         self.scene = Scene(self._tables, self._processes)
@@ -185,10 +198,10 @@ class Judge:
 
     def _touch(self, row: Row) -> None:
         for touch in touches(row.event, self.scene):
-            for one in self.listeners.by_path.find(touch.path):
-                signature = one.signature
-                if touch.access in signature.access and (touch.ok or signature.attempts):
-                    self._ask(one, row, signature.on_path, touch)
+            index = self.listeners.by_path.get(touch.access)
+            for one in index.find(touch.path) if index is not None else ():
+                if touch.ok or one.signature.attempts:
+                    self._ask(one, row, one.signature.on_path, touch)
             self.scene.note_touch(touch)
 
     def _text(self, row: Row) -> None:
@@ -223,38 +236,40 @@ class Judge:
             self._search(self.listeners.by_script, call, command.line)
 
     def _ask(self, one: Running, row: Row, method: Callable[[Any, Scene], Evidence | None], what: Any) -> None:
-        """Give one thing to a signature, and note what it makes of it."""
-
-        def ask() -> None:
-            evidence = method(what, self.scene)
-            if evidence is not None:
-                one.add(evidence, row)
-
-        self._guarded(one, ask)
-
-    def _end(self, one: Running, sections: Mapping[str, Any]) -> None:
-        def ask() -> None:
-            for evidence in one.signature.on_end(sections):
-                one.add(evidence, None)
-
-        self._guarded(one, ask)
-
-    def _guarded(self, one: Running, ask: Callable[[], None]) -> None:
-        """Let a signature work; one that fails is heard no more, and takes nothing with it."""
+        """Give one thing to a signature, and note what it makes of it; one that fails takes nothing with it."""
         if one.stopped:
             return
         one.calls += 1
         self.current = one
+        self._board[0] = one.number
         try:
-            ask()
-        except Overrun as error:
-            self._stop(one, f"signature {one.name} was stopped: {error}")
-        except (Exception, GeneratorExit) as error:  # noqa: BLE001 - a broken rule must not take the others with it
+            evidence = method(what, self.scene)
+            if evidence is not None:
+                one.add(evidence, row)
+        except (Exception, GeneratorExit, Overrun) as error:  # noqa: BLE001 - a broken rule must not take the others with it
+            self._fail(one, error)
+        finally:
+            self.current = None
+
+    def _end(self, one: Running, sections: Mapping[str, Any]) -> None:
+        """Give the sections to a signature that wants them, as ``_ask`` does."""
+        if one.stopped or type(one.signature).on_end is Signature.on_end:
+            return
+        one.calls += 1
+        self.current = one
+        self._board[0] = one.number
+        try:
+            for evidence in one.signature.on_end(sections):
+                one.add(evidence, None)
+        except (Exception, GeneratorExit, Overrun) as error:  # noqa: BLE001
             self._fail(one, error)
         finally:
             self.current = None
 
     def _fail(self, one: Running, error: BaseException) -> None:
+        if isinstance(error, Overrun):
+            self._stop(one, f"signature {one.name} was stopped: {error}")
+            return
         log.error("signature %s failed", one.name, exc_info=error)
         said = "out of memory" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
         self._stop(one, f"signature {one.name} failed: {said}")

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 HOME = r"(?:/root|/home/[^/]+)"
 REMEMBERED = 100_000
 """Paths whose answer is kept."""
+EVERYWHERE = "/**"
 
 _PIECE = re.compile(r"\*\*|\*|\?|\{[^{}]*\}|[^*?{]+")
 _T = TypeVar("_T")
@@ -74,7 +75,10 @@ def _expand(pattern: str) -> Iterable[str]:
 
 
 def _places(pattern: str) -> Iterable[str]:
-    """Give the keys under which a pattern is looked for: its first two folders, ``~``, its last part, or ``?``."""
+    """Give the keys under which a pattern is looked for.
+
+    Its first two folders; ``~`` for those of a home; a part without marks for those that fit in any folder; else ``?``.
+    """
     for one in _expand(pattern):
         parts = one.split("/")
         if one.startswith("~"):
@@ -87,22 +91,46 @@ def _places(pattern: str) -> Iterable[str]:
             else:
                 yield f"/{first}" if any(mark in second for mark in "*?") or len(parts) < 3 else f"/{first}/{second}"
         else:
-            yield "?" if any(mark in parts[-1] for mark in "*?") else parts[-1]
+            yield next((part for part in reversed(parts) if not any(mark in part for mark in "*?")), "?")
+
+
+class _Place(Generic[_T]):
+    """The patterns that are looked for under one key; together first, since most paths fit none of them."""
+
+    def __init__(self) -> None:
+        self._owners: list[tuple[str, _T]] = []
+        self._any: re.Pattern[str] | None = None
+        self._each: list[tuple[re.Pattern[str], _T]] = []
+
+    def add(self, regex: str, owner: _T) -> None:
+        self._owners.append((regex, owner))
+        self._any = None
+
+    def find(self, path: str) -> Iterable[_T]:
+        if self._any is None:
+            self._any = re.compile("|".join(dict.fromkeys(regex for regex, _ in self._owners)), re.DOTALL)
+            self._each = [(re.compile(regex, re.DOTALL), owner) for regex, owner in self._owners]
+        if self._any.fullmatch(path) is None:
+            return ()
+        return [owner for pattern, owner in self._each if pattern.fullmatch(path)]
 
 
 class Index(Generic[_T]):
     """Finds the owners of all tables that a path fits, quickly: most paths fit none."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[tuple[re.Pattern[str], _T]]] = {}
+        self._places: dict[str, _Place[_T]] = {}
         self._answers: dict[str, tuple[_T, ...]] = {}
+        self._everywhere: list[_T] = []
 
     def add(self, paths: Paths, owner: _T) -> None:
         """Put a table into the index."""
         for pattern in paths.patterns:
-            compiled = re.compile(_regex(pattern), re.DOTALL)
+            if pattern == EVERYWHERE:
+                self._everywhere.append(owner)
+                continue
             for place in set(_places(pattern)):
-                self._places.setdefault(place, []).append((compiled, owner))
+                self._places.setdefault(place, _Place()).add(_regex(pattern), owner)
 
     def find(self, path: str) -> tuple[_T, ...]:
         """Give the owners of the tables that a path fits, each once."""
@@ -115,12 +143,13 @@ class Index(Generic[_T]):
 
     def _search(self, path: str) -> Iterable[_T]:
         parts = path.split("/")
-        keys = ["?", parts[-1]]
+        keys = ["?", *parts]
         if path.startswith("/"):
+            yield from self._everywhere
             keys += [f"/{parts[1]}", "/".join(parts[:3])]
         if path.startswith(("/root", "/home/")):
             keys.append("~")
         for key in dict.fromkeys(keys):
-            for pattern, owner in self._places.get(key, ()):
-                if pattern.fullmatch(path):
-                    yield owner
+            place = self._places.get(key)
+            if place is not None:
+                yield from place.find(path)

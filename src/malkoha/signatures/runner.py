@@ -210,20 +210,6 @@ def _drop_hoarder(judge: Judge, limits: Limits) -> None:
         judge.drop(left[position], f"it kept more than {limits.memory >> 20} MiB of memory")
 
 
-class _Shown(Judge):
-    """A judge that shows outside which signature is at work, by its number in shared memory."""
-
-    def __init__(self, shared: mmap.mmap, *args: Any, **options: Any) -> None:
-        self._view = memoryview(shared).cast("I")
-        super().__init__(*args, **options)
-        self._numbers = {id(one): number for number, one in enumerate(self.listeners.running, 1)}
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "current" and value is not None:
-            self._view[0] = self._numbers[id(value)]
-        super().__setattr__(name, value)
-
-
 def _class(name: str) -> type[Signature]:
     module, _, qualified = name.partition(":")
     found: Any = importlib.import_module(module)
@@ -239,7 +225,8 @@ def _child(shared: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (order.limits.address_space,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     trace, signatures = Trace(Path(order.events)), [_class(name) for name in order.signatures]
-    judge = _Shown(mmap.mmap(shared, mmap.PAGESIZE), trace.processes, signatures)
+    board = memoryview(mmap.mmap(shared, mmap.PAGESIZE)).cast("I")
+    judge = Judge(trace.processes, signatures, board)
     watch = _Watch(judge, order.limits)
     watch.start()
     for row in scan(trace, wanted(signatures), TEXTS, needles(signatures)):

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
 
-import msgspec
-
-from malkoha.model.event import Event
-from malkoha.trace.columns import COLUMNS
+from malkoha.trace import columns
 from malkoha.trace.store import SCAN, Row, Trace
 
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
-_NAMES = [name for name in COLUMNS if name != "raw"]
-_FIELDS = [name for name in _NAMES if name not in ("process", "index", "args")]
+_NAMES = [name for name in columns.COLUMNS if name != "raw"]
 
 
 def scan(trace: Trace, apis: Collection[str], texts: Collection[str], words: str) -> Iterator[Row]:
@@ -36,13 +30,5 @@ def scan(trace: Trace, apis: Collection[str], texts: Collection[str], words: str
                 hits = pc.match_substring_regex(batch["args"].take(where), words)
                 found = where.filter(hits)
                 keep = pc.or_(keep, pc.is_in(pa.array(range(len(batch)), pa.uint64()), value_set=found))
-            yield from _rows(batch.filter(keep))
-
-
-def _rows(batch: Any) -> Iterator[Row]:
-    args = map(_decode, batch["args"].to_pylist())
-    fields = zip(*[batch[name].to_pylist() for name in _FIELDS], strict=True)
-    places = zip(batch["process"].to_pylist(), batch["index"].to_pylist(), strict=True)
-    for values, arguments, (process, index) in zip(fields, args, places, strict=True):
-        event = Event(args=arguments, **dict(zip(_FIELDS, values, strict=True)))
-        yield Row(process, index, event)
+            kept = batch.filter(keep)
+            yield from map(Row, *(columns.plain(kept[name]) for name in columns.PLACE), columns.to_events(kept))

@@ -126,20 +126,28 @@ class DeletesRunning(Signature):
 
     def __init__(self) -> None:
         self._running: dict[int, str] = {}
+        self._files: dict[str, set[int]] = {}
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
         if event.api in _UNLINKS:
-            path = scene.path(event, *_UNLINKS[event.api]) if event.ret == 0 else None
-            others = (exe for key, exe in self._running.items() if key != scene.key)
-            return Evidence(path, "file") if path and path in others else None
+            path = scene.path(event, *_UNLINKS[event.api]) if event.ret == 0 and self._files else None
+            return Evidence(path, "file") if path and self._files.get(path, set()) - {scene.key} else None
         if event.kind == "exit" or event.api == "exit_group":
-            self._running.pop(scene.key, None)
+            self._end(scene.key)
         elif event.kind == "exec" or (event.kind == "syscall" and event.ret in (0, None) and event.api == "execve"):
             path = str(event.args.get("exe", "")) if event.kind == "exec" else scene.path(event, 0)
-            self._running.pop(scene.key, None)
+            self._end(scene.key)
             if path and not system_name(path) and len(self._running) < 10_000:
                 self._running[scene.key] = path
+                self._files.setdefault(path, set()).add(scene.key)
         return None
+
+    def _end(self, key: int) -> None:
+        path = self._running.pop(key, None)
+        if path is not None:
+            self._files[path].discard(key)
+            if not self._files[path]:
+                del self._files[path]
 
 
 class DeletesByCommand(Signature):

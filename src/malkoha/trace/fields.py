@@ -6,7 +6,6 @@ Arguments are read by position, in the order of the man page, so that traces wit
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -33,7 +32,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 def argument(event: Event, position: int) -> Any:
     """Give the argument at a position, counted from 0; empty text when it is missing."""
-    return next(islice(event.args.values(), position, None), "")
+    values = event.args.values()
+    return [*values][position] if position < len(values) else ""
 
 
 def number(value: Any) -> int | None:

@@ -21,6 +21,9 @@ from malkoha.signatures.paths import Index, Paths, table
         ("/proc/*/mem", "/proc/5/mem", "/proc/5/task/5/mem"),
         ("/dev/{sd,vd}?", "/dev/sda", "/dev/sda1"),
         ("*.kdbx", "/a/b.kdbx", "/a/b.kdb"),
+        (".azure/**", "/srv/.azure/a/b", "/srv/azure/a"),
+        ("{dist,site}-packages/*.pth", "/x/site-packages/a.pth", "/x/site-packages/a/b.pth"),
+        ("/**", "/a", "a"),
         ("/etc/a.b", "/etc/a.b", "/etc/aXb"),
     ],
 )
