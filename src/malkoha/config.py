@@ -94,6 +94,12 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Folder of your own answers of the simulated internet (docs/guides/network.md).")
     ] = ""
     capture_mb: Annotated[int, Meta(ge=1, description="Largest capture of one analysis, in MiB.")] = 256
+    suricata_rules: Annotated[
+        str,
+        Meta(
+            description="Folder of your own Suricata rules (`*.rules`); empty: those that Suricata was installed with."
+        ),
+    ] = ""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):

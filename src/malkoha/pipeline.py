@@ -207,6 +207,7 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
         procmemory=msgspec.convert(sections.get("procmemory", []), list[ProcessMemory]),
         memory=memory if isinstance(memory := sections.get("memory"), MachineMemory) else MachineMemory(),
         screenshots=msgspec.convert(sections.get("screenshots", []), list[dict[str, Any]]),
+        suricata=sections.get("suricata") or {},
         debug=debug if isinstance(debug, Debug) else Debug(errors=list(run.errors)),
         malkoha=Own(
             version=malkoha.__version__,

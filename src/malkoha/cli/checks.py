@@ -192,6 +192,18 @@ def images(home: Home, settings: Settings) -> Iterator[Finding]:
         yield Finding(level="warn", subject="image", text="the default image is not built yet", mend=mend, fix="image")
 
 
+def suricata(home: Home, settings: Settings) -> Iterator[Finding]:
+    """Say whether captures are also judged by Suricata, which is optional."""
+    del home
+    if shutil.which("suricata") is not None:
+        yield ok("suricata", f"reads captures by {settings.network.suricata_rules or 'its own rules'}")
+    elif settings.network.suricata_rules:
+        text = "network.suricata_rules is set, but the program is not installed"
+        yield Finding(level="warn", subject="suricata", text=text, mend="apt install suricata")
+    else:
+        yield ok("suricata", "not installed, and not needed")
+
+
 CHECKS: tuple[Callable[[Home, Settings], Iterator[Finding]], ...] = (
     python,
     packages,
@@ -201,6 +213,7 @@ CHECKS: tuple[Callable[[Home, Settings], Iterator[Finding]], ...] = (
     database,
     mirror,
     images,
+    suricata,
     kvm,
 )
 

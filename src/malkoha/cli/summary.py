@@ -281,7 +281,11 @@ def _touched(report: Mapping[str, Any], page: _Page) -> None:
         whole = size(sum(number(mapping(entry).get("size")) for entry in taken))
         how = "malkoha export --format dropped"
         page.line(("  kept        ", _LABEL), f"{count(len(taken), 'version')} of written files, {whole}: {how}")
-    _list("Network", [(verb, _entries(summary, keys)) for verb, keys in _NETWORK], page)
+    alerts = [
+        str(mapping(alert).get("signature", "")) for alert in items(mapping(report.get("suricata")).get("alerts"))
+    ]
+    network = [*((verb, _entries(summary, keys)) for verb, keys in _NETWORK), ("alerts", list(dict.fromkeys(alerts)))]
+    _list("Network", network, page)
     _list("Further programs, run in place of the first", [("ran", list(map(str, commands)))], page, paths=False)
 
 

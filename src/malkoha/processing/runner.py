@@ -31,6 +31,7 @@ from malkoha.processing.pdf import PdfModule
 from malkoha.processing.scripts import ScriptModule
 from malkoha.processing.sigma import SigmaModule
 from malkoha.processing.strings import StringsModule
+from malkoha.processing.suricata import SuricataModule
 from malkoha.processing.tampering import TamperingModule
 from malkoha.processing.target import TargetModule
 from malkoha.processing.yara import YaraModule
@@ -51,6 +52,7 @@ MODULES: tuple[type[Processing], ...] = (
     BehaviorModule,
     DroppedModule,
     NetworkModule,
+    SuricataModule,
     BufferModule,
     TamperingModule,
     ProcessMemoryModule,

@@ -15,7 +15,9 @@ def wire(report: Mapping[str, Any]) -> dict[str, Any]:
     """Make the model of the part; ``tables`` is empty where nothing went over the wire."""
     network = mapping(report.get("network"))
     began = number(mapping(report.get("info")).get("started"))
+    suricata = mapping(report.get("suricata"))
     tables = [
+        _table("Alerts of Suricata", ("Priority", "Rule", "Category", "To", "From"), suricata, "alerts", _alert),
         _table("What it amounts to", ("What", "How often"), network, "findings", _finding),
         _table("Downloads", ("URL", "Size", "File", "Run by", "Fetched by"), network, "downloads", _download),
         _table("Requests", ("Request", "Status", "From"), network, "requests", _request, _requests(network)),
@@ -49,6 +51,12 @@ def _who(row: Mapping[str, Any]) -> str:
         return "no call of the sample"
     note = f" ({cause['note']})" if cause.get("note") else ""
     return f"{cause.get('process_name', '')} [{cause.get('pid', '')}] {cause.get('api', '')}{note}"
+
+
+def _alert(row: Mapping[str, Any]) -> list[Any]:
+    where = f"{row.get('dst_ip') or ''}:{row.get('dst_port') or ''}/{str(row.get('protocol') or '').lower()}"
+    rule = f"{row.get('signature', '')} [{row.get('sid', '')}]"
+    return [row.get("severity") or "", rule, row.get("category", ""), where, _who(row)]
 
 
 def _finding(row: Mapping[str, Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Matches of YARA and Sigma rules as signatures, by what the rules say of themselves.
+"""Matches of YARA, Sigma and Suricata rules as signatures, by what the rules say of themselves.
 
 A rule's own level decides, capped at 4: the rule of a stranger alone makes nothing "malicious". Rules of low level
 together weigh as one remark, so that they never make a clean sample suspicious.
@@ -89,4 +89,38 @@ class SigmaMatchLow(_RuleMatched):
     levels = frozenset((1, 2))
 
 
-SIGNATURES = (YaraMatch, YaraMatchMedium, YaraMatchLow, SigmaMatch, SigmaMatchMedium, SigmaMatchLow)
+class _Alerted(Signature):
+    """Alerts of Suricata whose priority, 1 being the gravest, is in a range."""
+
+    priorities: ClassVar[range]
+    attack = ()
+
+    def on_end(self, sections: Mapping[str, Any]) -> Iterable[Evidence]:
+        for alert in (sections.get("suricata") or {}).get("alerts", ()):
+            if (alert.get("severity") or 3) in self.priorities:
+                where = f"{alert.get('dst_ip', '')}:{alert.get('dst_port', '')}"
+                yield Evidence(str(alert["signature"]), "suricata", f"{alert.get('category', '')} ({where})"[:300])
+
+
+class SuricataAlert(_Alerted):
+    """Alerts of the highest priority."""
+
+    name = "suricata_alert"
+    description = "A Suricata rule of high priority matches the traffic"
+    severity = 3
+    priorities = range(1, 2)
+
+
+class SuricataAlertLow(_Alerted):
+    """All other alerts."""
+
+    name = "suricata_alert_low"
+    description = "Suricata rules of lower priority match the traffic"
+    severity = 1
+    priorities = range(2, 256)
+
+
+SIGNATURES = (
+    YaraMatch, YaraMatchMedium, YaraMatchLow, SigmaMatch, SigmaMatchMedium, SigmaMatchLow, SuricataAlert,
+    SuricataAlertLow,
+)  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from malkoha.cli import checks, doctor
 from malkoha.cli.checks import Finding
-from malkoha.config import Machine, Settings
+from malkoha.config import Machine, Network, Settings
 from malkoha.errors import HostError
 from malkoha.requirements import Package
 from malkoha.store import Home
@@ -161,3 +161,12 @@ def test_detonation(malkoha_: Call, home: Home, analysis: FakeAnalysis, monkeypa
     monkeypatch.setitem(REPORT["malkoha"], "trace", {"events": 0})
     assert "left no trace" in malkoha_("doctor", "--detonate").out
     assert "left no trace" not in malkoha_("doctor", "--no-detonate").out
+
+
+def test_suricata_is_optional_unless_rules_are_set(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    ruled = Settings(network=Network(suricata_rules="/rules"))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert one(checks.suricata, home).level == "ok"
+    assert one(checks.suricata, home, ruled).level == "warn"
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/suricata")
+    assert one(checks.suricata, home, ruled).text == "reads captures by /rules"

@@ -53,3 +53,17 @@ def test_tables_are_bounded_and_nonsense_is_shown_as_it_is() -> None:
     names = made["tables"][0]
     assert (len(names["rows"]), names["total"], names["cut"]) == (300, 1005, True)
     assert len(names["rows"][0][0]) <= 301
+
+
+def test_alerts_of_suricata_come_first() -> None:
+    alert = {
+        "severity": 1,
+        "signature": "gate",
+        "sid": 9,
+        "category": "trojan",
+        "dst_ip": "203.0.113.9",
+        "dst_port": 80,
+    }
+    made = wire(report() | {"suricata": {"alerts": [alert | {"protocol": "TCP", "cause": CAUSE}]}})
+    assert [table["title"] for table in made["tables"]] == ["Alerts of Suricata"]
+    assert made["tables"][0]["rows"] == [["1", "gate [9]", "trojan", "203.0.113.9:80/tcp", "curl [7] connect"]]

@@ -40,3 +40,14 @@ def test_many_low_rules_stay_clean() -> None:
     low = [{"title": f"rule {number}", "severity": 1} for number in range(40)]
     matches, _ = judge([], [], {"yara": {"matches": low}, "sigma": {"matches": low}}, SIGNATURES)
     assert verdict(matches).level == "clean"
+
+
+def test_the_priority_of_an_alert_decides() -> None:
+    alert = {"signature": "MALWARE gate", "category": "trojan", "severity": 1, "dst_ip": "203.0.113.9", "dst_port": 80}
+    assert named({"suricata": {"alerts": [alert]}}) == ["suricata_alert"]
+    assert named({"suricata": {"alerts": [alert | {"severity": 3}, alert | {"severity": None}]}}) == [
+        "suricata_alert_low"
+    ]
+    assert named({"suricata": {}}) == []
+    matches, _ = judge([], [], {"suricata": {"alerts": [alert]}}, SIGNATURES)
+    assert (matches[0].marks[0].ioc, matches[0].marks[0].description) == ("MALWARE gate", "trojan (203.0.113.9:80)")
