@@ -117,6 +117,7 @@ def _file(file: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _tags(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    named = [(code, entry["name"]) for code, entry in techniques(report).items() if entry["name"]]
+    # the galaxy names a sub-technique without the technique that it belongs to
+    named = [(code, entry["name"].split(": ")[-1]) for code, entry in techniques(report).items() if entry["name"]]
     tags = [{"name": f'misp-galaxy:mitre-attack-pattern="{name} - {code}"'.replace("\n", " ")} for code, name in named]
     return [{"name": "tlp:amber"}, *tags]

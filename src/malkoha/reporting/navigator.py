@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from malkoha import attack
 from malkoha.reporting.attack import tactics_of, techniques
 from malkoha.reporting.wording import mapping
 
@@ -31,7 +32,7 @@ def layer(report: Mapping[str, Any]) -> bytes:
     ]
     made = {
         "name": f"malkoha: {name}",
-        "versions": {"attack": "18", "navigator": "5.1.0", "layer": "4.5"},
+        "versions": {"attack": str(attack.VERSION), "navigator": "5.1.0", "layer": "4.5"},
         "domain": "enterprise-attack",
         "description": f"Analysis {mapping(report.get('info')).get('id', '')}, sha256 {file.get('sha256', '')}",
         "filters": {"platforms": ["Linux", "Containers"]},

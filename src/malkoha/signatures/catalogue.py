@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from malkoha import attack
 from malkoha.signatures import (
-    attack,
     collection,
     command_and_control,
     credential_access,

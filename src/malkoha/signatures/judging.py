@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
+from malkoha import attack
 from malkoha.model.event import Event
 from malkoha.model.process import Process
 from malkoha.model.report import Mark, Match
 from malkoha.processing.behavior import call_of
-from malkoha.signatures import attack
 from malkoha.signatures.base import Evidence, Scene, Signature, system_name
 from malkoha.signatures.commands import Command, command_of
 from malkoha.signatures.paths import Index

@@ -1,4 +1,4 @@
-"""What the traffic as a whole amounts to (processing/traffic.py), as signatures."""
+"""What the traffic as a whole amounts to (processing/traffic.py), as signatures: one for each kind of finding."""
 
 from __future__ import annotations
 
@@ -19,115 +19,33 @@ class _Found(Signature):
                 yield Evidence(finding["target"], "network", finding["description"])
 
 
-class ScansPorts(_Found):
-    """Many ports of one host."""
-
-    kind = "port_scan"
-    name = "network_port_scan"
-    description = "Tries many ports of one host"
-    severity = 3
-    attack = ("T1046",)
-
-
-class SweepsAddresses(_Found):
-    """One port at many hosts, or many pings."""
-
-    kind = "sweep"
-    name = "network_sweep"
-    description = "Looks for hosts: tries one port, or ping, at many addresses"
-    severity = 3
-    attack = ("T1018", "T1595.001")
-
-
-class TriesPasswords(_Found):
-    """Many conversations with one login."""
-
-    kind = "brute_force"
-    name = "network_brute_force"
-    description = "Talks to the login of one host again and again"
-    severity = 3
-    attack = ("T1110",)
-
-
-class Floods(_Found):
-    """More a second than any client needs."""
-
-    kind = "flood"
-    name = "network_flood"
-    description = "Floods a host with packets or empty connections"
-    severity = 4
-    attack = ("T1498",)
-
-
-class Beacons(_Found):
-    """The same pause again and again."""
-
-    kind = "beacon"
-    name = "network_beacon"
-    description = "Calls one address in regular intervals"
-    severity = 3
-    attack = ("T1071",)
-
-
-class TunnelsThroughDns(_Found):
-    """Names whose labels are data."""
-
-    kind = "dns_tunnel"
-    name = "network_dns_tunnel"
-    description = "Carries data in the names that it looks up"
-    severity = 4
-    attack = ("T1071.004", "T1048")
-
-
-class GeneratesNames(_Found):
-    """Names that nobody would think of."""
-
-    kind = "dga"
-    name = "network_generated_names"
-    description = "Looks up many names that look generated"
-    severity = 3
-    attack = ("T1568.002",)
-
-
-class TalksToBareAddresses(_Found):
-    """Conversations with addresses that were known beforehand."""
-
-    kind = "bare_address"
-    name = "network_bare_address"
-    description = "Talks to a public address that no name led to"
-    severity = 1
-    attack = ("T1071",)
-
-
-class RunsDownloads(_Found):
-    """Content from the network that a process then was."""
-
-    kind = "download_executed"
-    name = "network_download_executed"
-    description = "Downloads a program and runs it"
-    severity = 4
-    attack = ("T1105",)
-
-
-class SendsMuch(_Found):
-    """Traffic that goes one way, out."""
-
-    kind = "exfiltration"
-    name = "network_exfiltration"
-    description = "Sends much more to a host than it gets from it"
-    severity = 2
-    attack = ("T1041",)
-
-
-SIGNATURES: tuple[type[Signature], ...] = (
-    ScansPorts,
-    SweepsAddresses,
-    TriesPasswords,
-    Floods,
-    Beacons,
-    TunnelsThroughDns,
-    GeneratesNames,
-    TalksToBareAddresses,
-    RunsDownloads,
-    SendsMuch,
+_KINDS: tuple[tuple[str, str, str, int, tuple[str, ...]], ...] = (
+    ("port_scan", "network_port_scan", "Tries many ports of one host", 3, ("T1046",)),
+    (
+        "sweep",
+        "network_sweep",
+        "Looks for hosts: tries one port, or ping, at many addresses",
+        3,
+        ("T1018", "T1595.001"),
+    ),
+    ("brute_force", "network_brute_force", "Talks to the login of one host again and again", 3, ("T1110",)),
+    ("flood", "network_flood", "Floods a host with packets or empty connections", 4, ("T1498",)),
+    ("beacon", "network_beacon", "Calls one address in regular intervals", 3, ("T1071",)),
+    ("dns_tunnel", "network_dns_tunnel", "Carries data in the names that it looks up", 4, ("T1071.004", "T1048")),
+    ("dga", "network_generated_names", "Looks up many names that look generated", 3, ("T1568.002",)),
+    ("bare_address", "network_bare_address", "Talks to a public address that no name led to", 1, ("T1071",)),
+    ("download_executed", "network_download_executed", "Downloads a program and runs it", 4, ("T1105",)),
+    ("exfiltration", "network_exfiltration", "Sends much more to a host than it gets from it", 2, ("T1041",)),
 )
+"""Kind of finding, name and description of its signature, severity, ATT&CK ids."""
+
+
+def _signature(kind: str, name: str, description: str, severity: int, attack: tuple[str, ...]) -> type[Signature]:
+    facts = {"kind": kind, "name": name, "description": description, "severity": severity, "attack": attack}
+    called = "".join(word.capitalize() for word in name.split("_"))
+    return type(called, (_Found,), {**facts, "__module__": __name__})
+
+
+SIGNATURES: tuple[type[Signature], ...] = tuple(_signature(*row) for row in _KINDS)
+# the process that judges finds a signature by the name of its class in this module
+globals().update({signature.__name__: signature for signature in SIGNATURES})

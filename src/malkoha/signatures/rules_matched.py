@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from malkoha.signatures.base import Evidence, Signature
 
 
-class _RuleMatched(Signature):
-    """What the classes below share: which section, and which levels of its rules."""
+class _Matched(Signature):
+    """Matches when rules of some levels matched, as a section says."""
 
     section: ClassVar[str]
     levels: ClassVar[frozenset[int]]
@@ -29,66 +29,6 @@ class _RuleMatched(Signature):
                 yield Evidence(name, self.section, said[:300])
 
 
-class YaraMatch(_RuleMatched):
-    """Yara rules of high level."""
-
-    name = "yara_match"
-    description = "A YARA rule of high severity matches the sample, its files or its memory"
-    severity = 4
-    section = "yara"
-    levels = frozenset((4, 5))
-
-
-class YaraMatchMedium(_RuleMatched):
-    """Yara rules of medium level."""
-
-    name = "yara_match_medium"
-    description = "A YARA rule of medium severity matches the sample, its files or its memory"
-    severity = 3
-    section = "yara"
-    levels = frozenset((3,))
-
-
-class YaraMatchLow(_RuleMatched):
-    """Yara rules of low level."""
-
-    name = "yara_match_low"
-    description = "YARA rules of low severity match the sample, its files or its memory"
-    severity = 1
-    section = "yara"
-    levels = frozenset((1, 2))
-
-
-class SigmaMatch(_RuleMatched):
-    """Sigma rules of high level."""
-
-    name = "sigma_match"
-    description = "A Sigma rule of high level matches what the sample did"
-    severity = 4
-    section = "sigma"
-    levels = frozenset((4, 5))
-
-
-class SigmaMatchMedium(_RuleMatched):
-    """Sigma rules of medium level."""
-
-    name = "sigma_match_medium"
-    description = "A Sigma rule of medium level matches what the sample did"
-    severity = 2
-    section = "sigma"
-    levels = frozenset((3,))
-
-
-class SigmaMatchLow(_RuleMatched):
-    """Sigma rules of low level."""
-
-    name = "sigma_match_low"
-    description = "Sigma rules of low level match what the sample did"
-    severity = 1
-    section = "sigma"
-    levels = frozenset((1, 2))
-
-
 class _Alerted(Signature):
     """Alerts of Suricata whose priority, 1 being the gravest, is in a range."""
 
@@ -102,25 +42,36 @@ class _Alerted(Signature):
                 yield Evidence(str(alert["signature"]), "suricata", f"{alert.get('category', '')} ({where})"[:300])
 
 
-class SuricataAlert(_Alerted):
-    """Alerts of the highest priority."""
-
-    name = "suricata_alert"
-    description = "A Suricata rule of high priority matches the traffic"
-    severity = 3
-    priorities = range(1, 2)
+def _of(section: str, *levels: int) -> dict[str, Any]:
+    return {"section": section, "levels": frozenset(levels)}
 
 
-class SuricataAlertLow(_Alerted):
-    """All other alerts."""
-
-    name = "suricata_alert_low"
-    description = "Suricata rules of lower priority match the traffic"
-    severity = 1
-    priorities = range(2, 256)
+def _rated(first: int, last: int) -> dict[str, Any]:
+    return {"priorities": range(first, last + 1)}
 
 
-SIGNATURES = (
-    YaraMatch, YaraMatchMedium, YaraMatchLow, SigmaMatch, SigmaMatchMedium, SigmaMatchLow, SuricataAlert,
-    SuricataAlertLow,
+_YARA = "the sample, its files or its memory"
+_KINDS: tuple[tuple[str, str, int, type[Signature], dict[str, Any]], ...] = (
+    ("yara_match", f"A YARA rule of high severity matches {_YARA}", 4, _Matched, _of("yara", 4, 5)),
+    ("yara_match_medium", f"A YARA rule of medium severity matches {_YARA}", 3, _Matched, _of("yara", 3)),
+    ("yara_match_low", f"YARA rules of low severity match {_YARA}", 1, _Matched, _of("yara", 1, 2)),
+    ("sigma_match", "A Sigma rule of high level matches what the sample did", 4, _Matched, _of("sigma", 4, 5)),
+    ("sigma_match_medium", "A Sigma rule of medium level matches what the sample did", 2, _Matched, _of("sigma", 3)),
+    ("sigma_match_low", "Sigma rules of low level match what the sample did", 1, _Matched, _of("sigma", 1, 2)),
+    ("suricata_alert", "A Suricata rule of high priority matches the traffic", 3, _Alerted, _rated(1, 1)),
+    ("suricata_alert_low", "Suricata rules of lower priority match the traffic", 1, _Alerted, _rated(2, 255)),
 )  # fmt: skip
+"""Name, description, severity, and which matches of which rules the signature stands for."""
+
+
+def _signature(
+    name: str, description: str, severity: int, kind: type[Signature], which: dict[str, Any]
+) -> type[Signature]:
+    called = "".join(word.capitalize() for word in name.split("_"))
+    facts = {"name": name, "description": description, "severity": severity, "__module__": __name__}
+    return type(called, (kind,), facts | which)
+
+
+SIGNATURES: tuple[type[Signature], ...] = tuple(_signature(*row) for row in _KINDS)
+# the process that judges finds a signature by the name of its class in this module
+globals().update({signature.__name__: signature for signature in SIGNATURES})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from malkoha.reporting.attack import TACTICS, TECHNIQUE, matrix, tactics_of, techniques
+from malkoha.reporting.attack import matrix, tactics_of, techniques
 
 REPORT: dict[str, Any] = {
     "info": {"id": 7, "started": 1.0, "ended": 1_790_000_000.0},
@@ -49,7 +49,11 @@ REPORT: dict[str, Any] = {
 def test_techniques_and_what_saw_them() -> None:
     found = techniques(REPORT)
     assert list(found) == ["T1053.003", "T1498", "T9999"]
-    assert found["T1053.003"] == {"name": "Cron", "severity": 3, "sources": ["cron", "other"]}
+    assert found["T1053.003"] == {
+        "name": "Scheduled Task/Job: Cron",
+        "severity": 3,
+        "sources": ["cron", "other"],
+    }
     assert found["T1498"]["sources"] == ["YARA: bot"]
 
 
@@ -66,9 +70,17 @@ def test_the_matrix_has_a_column_for_each_tactic_seen() -> None:
     assert matrix({}) == []
 
 
-def test_the_table_is_well_formed() -> None:
-    assert tactics_of("T1562.001") == ["defense-evasion"]
-    for _, _, members in TACTICS:
-        codes = members.split()
-        assert len(codes) == len(set(codes))
-        assert all(TECHNIQUE.fullmatch(code) for code in codes)
+def test_a_former_id_is_shown_as_the_current() -> None:
+    match = {"name": "x", "severity": 3, "ttp": {"T1686": "Firewall", "T1562.004": "Firewall (former id)"}}
+    rule = {"title": "Odd", "severity": 2, "attack": ["T1562.004"]}
+    found = techniques({"signatures": [match], "malkoha": {"sigma": {"matches": [rule]}}})
+    assert found == {
+        "T1686": {"name": "Disable or Modify System Firewall", "severity": 3, "sources": ["x", "Sigma: Odd"]},
+    }
+
+
+def test_tactics_of_sub_techniques_are_those_of_their_own_or_of_the_technique() -> None:
+    assert tactics_of("T1485.001") == ["impact"]
+    assert tactics_of("T1548.001") == ["privilege-escalation"]
+    assert tactics_of("T1036.999") == ["stealth"]
+    assert tactics_of("T9999") == []

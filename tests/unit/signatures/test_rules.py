@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 import malkoha.signatures
+from malkoha import attack
 from malkoha.model.event import Event
 from malkoha.model.report import Match
-from malkoha.signatures import attack, rules_matched
+from malkoha.signatures import rules_matched
 from malkoha.signatures.base import Signature
 from malkoha.signatures.catalogue import SIGNATURES
 from malkoha.signatures.judging import judge

@@ -1,4 +1,4 @@
-"""MITRE ATT&CK: names, tactics and former ids of the techniques that signatures name, from attack.toml."""
+"""MITRE ATT&CK: names, tactics and former ids of techniques, from attack.toml; for signatures and for reports."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+VERSION = 19
+
 
 @lru_cache
 def _facts() -> dict[str, Any]:
-    return tomllib.loads(files("malkoha.signatures").joinpath("attack.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("malkoha").joinpath("attack.toml").read_text(encoding="utf-8"))
+
+
+@lru_cache
+def _current() -> dict[str, str]:
+    return {str(old): str(new) for new, olds in _facts()["former"].items() for old in olds}
 
 
 def name(technique: str) -> str:
@@ -29,9 +36,19 @@ def tactics(technique: str) -> list[str]:
     return str(_facts()["technique"][technique][1]).split()
 
 
+def matrix() -> dict[str, str]:
+    """Give name -> id of all tactics, in the order of the matrix."""
+    return dict(_facts()["tactic"])
+
+
 def former(technique: str) -> list[str]:
     """List the ids that a technique bore before version 19 of ATT&CK."""
     return [str(one) for one in _facts()["former"].get(technique, ())]
+
+
+def current(technique: str) -> str:
+    """Give the id that a technique bears today; that of any other text is itself."""
+    return _current().get(technique, technique)
 
 
 def named(techniques: Iterable[str]) -> dict[str, str]:

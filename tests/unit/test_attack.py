@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from malkoha.signatures import attack
+from malkoha import attack
 from tests.evaluation import FOLDER
 
 
@@ -25,6 +25,18 @@ def test_former_ids_are_named_beside_the_current() -> None:
         "T1690": "Prevent Command History Logging",
         "T1562.003": "Prevent Command History Logging (former id)",
     }
+
+
+def test_former_ids_become_the_current() -> None:
+    assert [attack.current(one) for one in ("T1562.004", "T1686", "T1059", "x")] == ["T1686", "T1686", "T1059", "x"]
+
+
+def test_every_tactic_has_its_place_in_the_matrix() -> None:
+    assert list(attack.matrix())[6:8] == ["stealth", "defense-impairment"]
+    assert {tactic for one in attack.techniques() for tactic in attack.tactics(one)} <= set(attack.matrix())
+    for one in attack.techniques():
+        parent = one.partition(".")[0]
+        assert parent == one or parent in attack.techniques(), one
 
 
 def test_the_map_of_former_ids_is_whole() -> None:
