@@ -1,6 +1,6 @@
 """Run known techniques, dual-use programs and ordinary jobs in guests, and say what malkoha makes of them.
 
-    python -m evaluation [atomics|programs|benign ...] [--jobs N] [--only ID] [--fresh] [--judge]
+    python -m evaluation [atomics|programs|benign|holdout ...] [--jobs N] [--only ID] [--fresh] [--judge]
 
 What was run already is not run again, unless the case or its image is another. The result is bench/eval.json, and a
 table on standard output; docs/evaluation.md explains both.
@@ -57,16 +57,20 @@ def table(result: dict[str, Any]) -> str:
         lines += [f"programs  {_of(found['found'])} expectations found in the reports"]
         lines += [f"  missing   {text}" for text in found["missing"]]
         lines += [f"  absent    {text} was never started" for text in found["absent"]]
-    if found := result.get("benign"):
-        lines += [f"benign    {_of(found['false_alarms'])} above clean, {len(found['malicious'])} malicious"]
-        lines += [
-            f"  {alarm['level']:10} {alarm['score']:4} {alarm['case']} {alarm['matched']}" for alarm in found["alarms"]
-        ]
-        lines += [f"  failed    {name}: the job itself ended with an error" for name in found["failed"]]
+    for kind in ("benign", "holdout"):
+        lines += _ordinary(kind, result[kind]) if kind in result else []
     for kind in KINDS:
         lines += [f"  not run   {kind} {name}" for name in result.get(kind, {}).get("not_run", [])]
     lines += [f"  error     {name}: {why}" for name, why in result["errors"].items()]
     return "\n".join(lines)
+
+
+def _ordinary(kind: str, found: dict[str, Any]) -> list[str]:
+    lines = [f"{kind:9} {_of(found['false_alarms'])} above clean, {len(found['malicious'])} malicious"]
+    lines += [
+        f"  {alarm['level']:10} {alarm['score']:4} {alarm['case']} {alarm['matched']}" for alarm in found["alarms"]
+    ]
+    return lines + [f"  failed    {name}: the job itself ended with an error" for name in found["failed"]]
 
 
 def _run(guests: Guests, chosen: Sequence[Case], jobs: int, *, fresh: bool) -> dict[str, str]:

@@ -19,7 +19,8 @@ from evaluation import programs
 
 ROOT = Path(__file__).parent.parent
 BENIGN = Path(__file__).parent / "benign.toml"
-KINDS = ("atomics", "programs", "benign")
+HOLDOUT = Path(__file__).parent / "holdout.toml"
+KINDS = ("atomics", "programs", "benign", "holdout")
 TIMEOUT_S = 40
 WORD = "inside-a-guest"
 """The first argument of each script: without it, a script that someone finds and starts does nothing."""
@@ -68,7 +69,9 @@ def cases(kinds: tuple[str, ...] = KINDS) -> list[Case]:
     if "programs" in kinds:
         found += (_program(program) for program in programs.programs(_programs()))
     if "benign" in kinds:
-        found += benign(BENIGN)
+        found += jobs(BENIGN, "benign", "eval")
+    if "holdout" in kinds:
+        found += jobs(HOLDOUT, "holdout", "holdout")
     return found
 
 
@@ -76,10 +79,12 @@ def packages(image: str) -> list[str]:
     """List the Debian packages that the cases of an image need."""
     if image == programs.IMAGE:
         return sorted({program.package for program in programs.programs(_programs())})
+    if image == "holdout":
+        return _packages(HOLDOUT)
     rows = _rows(_atomics())
     needed = {package for row in rows for package in row["packages_needed"]}
     # every image has busybox-static, which busybox conflicts with
-    return sorted((needed | set(tomllib.loads(BENIGN.read_text(encoding="utf-8"))["packages"].split())) - {"busybox"})
+    return sorted((needed | set(_packages(BENIGN))) - {"busybox"})
 
 
 def atomics(path: Path) -> Iterator[Case]:
@@ -97,11 +102,11 @@ def atomics(path: Path) -> Iterator[Case]:
         )
 
 
-def benign(path: Path) -> Iterator[Case]:
+def jobs(path: Path, kind: str, image: str) -> Iterator[Case]:
     """Read ordinary jobs."""
     for job in tomllib.loads(path.read_text(encoding="utf-8"))["job"]:
         script = f"#!/bin/{job.get('shell', 'sh')}\nexport HOME=/root\ncd /root\n{job['script']}"
-        yield Case(kind="benign", name=job["name"], script=guarded(script, _GUARD))
+        yield Case(kind=kind, name=job["name"], script=guarded(script, _GUARD), image=image)
 
 
 def guarded(script: str, guard: str) -> str:
@@ -113,6 +118,10 @@ def guarded(script: str, guard: str) -> str:
 def _program(program: programs.Program) -> Case:
     script = guarded(programs.script(program), _GUARD)
     return Case(kind="programs", name=program.name, script=script, image=programs.IMAGE, program=program)
+
+
+def _packages(path: Path) -> list[str]:
+    return sorted(tomllib.loads(path.read_text(encoding="utf-8"))["packages"].split())
 
 
 def _atomics() -> Path:

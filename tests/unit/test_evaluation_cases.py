@@ -57,17 +57,20 @@ def test_a_script_does_nothing_without_the_word(tmp_path: Path) -> None:
 
 def test_without_the_material_there_are_ordinary_jobs_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MALKOHA_EVAL", str(tmp_path))
-    assert {case.kind for case in cases.cases()} == {"benign"}
+    assert {case.kind for case in cases.cases()} == {"benign", "holdout"}
     (tmp_path / "atomics").mkdir()
     (tmp_path / "atomics" / "public.jsonl").write_text(row())
-    assert {case.kind for case in cases.cases()} == {"benign", "atomics"}
+    assert {case.kind for case in cases.cases()} == {"benign", "holdout", "atomics"}
     assert "ed" in cases.packages("eval")
     assert "busybox" not in cases.packages("eval")
 
 
-def test_ordinary_jobs_are_many_and_each_is_a_script() -> None:
-    jobs = list(cases.benign(cases.BENIGN))
-    assert len({job.name for job in jobs}) == len(jobs) >= 60
+@pytest.mark.parametrize(("kind", "image", "least"), [("benign", "eval", 60), ("holdout", "holdout", 50)])
+def test_ordinary_jobs_are_many_and_each_is_a_script(kind: str, image: str, least: int) -> None:
+    jobs = cases.cases((kind,))
+    assert len({job.name for job in jobs}) == len(jobs) >= least
+    assert {job.image for job in jobs} == {image}
+    assert len(cases.packages(image)) > 40
     for job in jobs:
         shell = job.script.partition("\n")[0].removeprefix("#!")
         assert subprocess.run([shell, "-n"], input=job.script, text=True, check=False).returncode == 0, job.name
