@@ -134,8 +134,7 @@ def _networked(
     if task.options.network == "none":
         yield None
         return
-    limit = settings.network.capture_mb << 20
-    with Route(task.options.network, store, armed.authority, settings.network.answers, limit) as route:
+    with Route(task.options.network, store, armed.authority, settings) as route:
         machine.plug(route.take_wire())
         yield route
 

@@ -20,6 +20,8 @@ from malkoha.errors import ConfigError
 from malkoha.store import Home
 
 PREFIX = "MALKOHA_"
+ROUTED = ("internet", "tor", "socks5", "vpn")
+"""Network modes that lead out of this machine; each has a setting of its name in [routes]."""
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +104,57 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+_WAY = r"^((interface|namespace):[A-Za-z0-9_.@-]{1,64})?$"
+_PLACE = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}"
+
+
+class Routes(msgspec.Struct, frozen=True, kw_only=True):
+    """Routes that lead out of this machine, for operators; one that is empty cannot be asked for."""
+
+    internet: Annotated[
+        str,
+        Meta(
+            pattern=_WAY,
+            description="Where `--network internet` leads: `interface:NAME` or `namespace:NAME` (guides/network.md).",
+        ),
+    ] = ""
+    vpn: Annotated[str, Meta(pattern=_WAY, description="Where `--network vpn` leads, written the same way.")] = ""
+    socks5: Annotated[
+        str,
+        Meta(
+            pattern=rf"^([!-9;-?A-~]+:[!-?A-~]+@)?{_PLACE}$|^$",
+            description="Proxy of `--network socks5`: `HOST:PORT` or `USER:PASSWORD@HOST:PORT`.",
+        ),
+    ] = ""
+    tor: Annotated[
+        str, Meta(pattern=rf"^({_PLACE})?$", description="Tor's SOCKS port for `--network tor`: `HOST:PORT`.")
+    ] = ""
+    resolver: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9a-fA-F:.]*$",
+            description="Address of the name server that all queries go to, through the route; `tor` needs none.",
+        ),
+    ] = ""
+    rate_kbit: Annotated[int, Meta(ge=8, description="Most that passes in a second, both ways together, in kbit.")] = (
+        4096
+    )
+    max_mb: Annotated[int, Meta(ge=1, description="Most that passes in one analysis, both ways together, in MiB.")] = 64
+    max_connections: Annotated[
+        int, Meta(ge=1, le=100_000, description="Most conversations that one analysis may begin.")
+    ] = 1000
+    blocked_ports: Annotated[
+        tuple[Annotated[int, Meta(ge=0, le=65535)], ...], Meta(description="Ports that nothing goes to, TCP and UDP.")
+    ] = (25, 135, 137, 138, 139, 445, 465, 587)
+    blocked_networks: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[0-9a-fA-F:.]+/[0-9]{1,3}$")], ...],
+        Meta(
+            description="Networks that nothing goes to, besides private and reserved ones and this machine's own, "
+            "which are always refused."
+        ),
+    ] = ()
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Who may use the service."""
 
@@ -128,6 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     machine: Machine = Machine()
     analysis: Analysis = Analysis()
     network: Network = Network()
+    routes: Routes = Routes()
     service: Service = Service()
 
 

@@ -27,6 +27,7 @@ from malkoha.model.report import (
     MachineInfo,
     MachineMemory,
     Network,
+    NetworkFacts,
     Output,
     Own,
     ProcessMemory,
@@ -227,6 +228,13 @@ def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Re
             command=run.command,
             exit_status=run.exit_status,
             output=output if isinstance(output, Output) else Output(),
+            network=NetworkFacts(
+                asked=task.options.network,
+                mode=run.network.mode,
+                way=run.network.way,
+                egress=run.network.egress,
+                remarks=run.network.remarks,
+            ),
             yara=sections.get("yara") or {},
             sigma=sections.get("sigma") or {},
             processes_total=sum(1 for process in trace.processes if not process.launcher),
@@ -269,5 +277,5 @@ def _info(task: Task, run: Run) -> Info:
         ),
         package=run.package,
         options=",".join(f"{name}={value}" for name, value in options.items()),
-        route=task.options.network,
+        route=run.network.mode,
     )

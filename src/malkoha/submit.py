@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import ipaddress
 import os
 import re
 import shlex
@@ -23,13 +24,13 @@ from typing import Any
 
 import msgspec
 
-from malkoha.config import Settings
-from malkoha.errors import HostError, MalkohaError, SubmitError
+from malkoha.config import ROUTED, Routes, Settings
+from malkoha.errors import ConfigError, HostError, MalkohaError, SubmitError
 from malkoha.log import printable
 from malkoha.model.task import Options, Run, Sample, Status, Task, Timings
 from malkoha.store import Home, Store
 
-NETWORKS = ("none", "sim", "drop")
+NETWORKS = ("none", "sim", "drop", *ROUTED)
 ENGINES = ("tracepoint", "kprobe")
 TIMES = ("real", "skip")
 QUIET = ("none", "drop")
@@ -62,7 +63,7 @@ def submit(
     where the path does not tell them. Raises SubmitError when it or an option is not acceptable and HostError
     when this host cannot keep the copy; neither leaves a folder behind.
     """
-    check(options)
+    check(options, settings.routes)
     path = os.fsencode(target)
     if _URL.match(shown(path)) and not os.path.lexists(path):
         return submit_url(home, shown(path), options, priority=priority)
@@ -166,22 +167,18 @@ def submit_url(home: Home, url: str, options: Options, *, priority: int = 1, **f
         return task
 
 
-def check(options: Options) -> None:
-    """Raise SubmitError for an option whose value cannot be right, whatever the sample is."""
+def check(options: Options, routes: Routes) -> None:
+    """Raise SubmitError for an option whose value cannot be right, whatever the sample is.
+
+    ``routes`` are those that an administrator has set up; ConfigError when the one that is asked for is not whole.
+    """
     if options.package is not None:
         _check_package(options.package)
-    if options.network not in NETWORKS:
-        raise SubmitError(f"there is no network mode {options.network!r}", "", f"known are: {', '.join(NETWORKS)}")
+    _check_network(options, routes)
     if options.engine not in ENGINES:
         raise SubmitError(f"there is no engine {options.engine!r}", "", f"known are: {', '.join(ENGINES)}")
     if options.time not in TIMES:
         raise SubmitError(f"there is no time {options.time!r}", "", f"known are: {', '.join(TIMES)}")
-    if options.time == "skip" and options.network not in QUIET:
-        raise SubmitError(
-            f"time cannot be skipped with the network {options.network}",
-            "answers would come after the guest's own deadlines",
-            f"choose --network {' or '.join(QUIET)}",
-        )
     if not 0 < options.timeout_s <= 86400:
         raise SubmitError(f"a timeout of {options.timeout_s:g} s is not possible", "", "more than 0, at most 86400")
     if not _USER.match(options.user):
@@ -255,6 +252,40 @@ def package_names() -> list[str]:
     from malkoha.inguest import packages
 
     return [package.name for package in packages.BUILT_IN]
+
+
+def _check_network(options: Options, routes: Routes) -> None:
+    if options.network not in NETWORKS:
+        raise SubmitError(f"there is no network mode {options.network!r}", "", f"known are: {', '.join(NETWORKS)}")
+    if options.network in ROUTED:
+        _check_route(options.network, routes)
+    if options.time == "skip" and options.network not in QUIET:
+        raise SubmitError(
+            f"time cannot be skipped with the network {options.network}",
+            "answers would come after the guest's own deadlines",
+            f"choose --network {' or '.join(QUIET)}",
+        )
+
+
+def _check_route(mode: str, routes: Routes) -> None:
+    """Raise SubmitError unless an administrator has set this route up, ConfigError when a setting of it is wrong."""
+    if not getattr(routes, mode):
+        raise SubmitError(
+            f"the network {mode} is not set up on this machine",
+            "an administrator has to allow it",
+            f"set routes.{mode} in config.toml (docs/guides/network.md)",
+        )
+    if not routes.resolver and mode != "tor":
+        raise ConfigError(f"the network {mode} has no name server", mend="set routes.resolver to an address")
+    for name, text in (
+        ("resolver", routes.resolver),
+        *(("blocked_networks", each) for each in routes.blocked_networks),
+    ):
+        try:
+            if text:
+                ipaddress.ip_network(text, strict=False)
+        except ValueError as error:
+            raise ConfigError(f"routes.{name} cannot be {text!r}", str(error)) from error
 
 
 def _check_package(name: str) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from malkoha import submit
 from malkoha.config import Analysis, Settings
-from malkoha.errors import HostError, MalkohaError, SubmitError
+from malkoha.errors import ConfigError, HostError, MalkohaError, SubmitError
 from malkoha.model.task import Options, Status
 from malkoha.store import Home
 
@@ -175,7 +175,9 @@ def test_a_url_is_fetched_in_the_guest(home: Home) -> None:
     ("changes", "words"),
     [
         ({"package": "nonsense"}, "no package 'nonsense'"),
-        ({"network": "internet"}, "no network mode 'internet'"),
+        ({"network": "wormhole"}, "no network mode 'wormhole'"),
+        ({"network": "internet"}, "set routes.internet in config.toml"),
+        ({"network": "tor"}, "the network tor is not set up on this machine"),
         ({"engine": "magic"}, "no engine 'magic'"),
         ({"timeout_s": 0}, "timeout of 0 s"),
         ({"timeout_s": float("nan")}, "timeout of nan s"),
@@ -199,7 +201,7 @@ def test_options_that_cannot_be_right(home: Home, tmp_path: Path, changes: dict[
 
 def test_known_packages_are_accepted() -> None:
     for name in submit.package_names():
-        submit.check(Options(package=name))
+        submit.check(Options(package=name), SETTINGS.routes)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -251,3 +253,22 @@ def test_load_says_what_is_wrong(home: Home) -> None:
     store.task.write_text("{")
     with pytest.raises(MalkohaError, match="cannot be read"):
         submit.load(store)
+
+
+def test_a_route_that_is_set_up_can_be_asked_for() -> None:
+    submit.check(Options(network="tor"), Routes(tor="127.0.0.1:9050"))
+    submit.check(Options(network="vpn"), Routes(vpn="interface:wg0", resolver="9.9.9.9"))
+
+
+@pytest.mark.parametrize(
+    ("routes", "words"),
+    [
+        ({"vpn": "interface:wg0"}, "the network vpn has no name server (set routes.resolver"),
+        ({"vpn": "interface:wg0", "resolver": "9.9.9"}, "routes.resolver cannot be '9.9.9'"),
+        ({"vpn": "interface:wg0", "resolver": "9.9.9.9", "blocked_networks": ("1.2.3.4/99",)}, "blocked_networks"),
+    ],
+)
+def test_a_route_that_is_set_up_by_halves_is_an_error(routes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        submit.check(Options(network="vpn"), Routes(**routes))
+    assert words in str(caught.value)

@@ -23,7 +23,7 @@ User = Annotated[str, typer.Option(help="The user of the guest that runs it.", m
 Network = Annotated[
     str | None,
     typer.Option(
-        help="Its network: sim (an internet that answers), drop (silence), none.",
+        help="Its network: sim (an internet that answers), drop (silence), none; internet, tor, socks5, vpn if set up.",
         metavar="MODE",
         show_default="sim, a setting",
     ),
@@ -71,7 +71,7 @@ def build(
         memory=memory,
         extra=dict(_pair(pair) for pair in pairs or []),
     )
-    submit.check(chosen)
+    submit.check(chosen, settings.routes)
     return chosen
 
 

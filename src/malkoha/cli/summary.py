@@ -14,6 +14,7 @@ from rich.text import Text
 
 from malkoha.cli.terminal import plain
 from malkoha.reporting.phrases import phrase
+from malkoha.reporting.wire import passed
 from malkoha.reporting.wording import (
     cause_text,
     count,
@@ -131,6 +132,7 @@ def _facts(report: Mapping[str, Any], page: _Page) -> None:
         ("sha256", _hash(report)),
         ("run", _run(report)),
         ("trace", _trace(report)),
+        ("network", _network(report)),
     ):
         if parts:
             head, *rest = (page.safe(part, 300) for part in parts)
@@ -178,6 +180,15 @@ def _trace(report: Mapping[str, Any]) -> list[str]:
         count(own.get("processes_total"), "process", "processes"),
         f"engine {trace.get('engine', '?')}",
     ]
+
+
+def _network(report: Mapping[str, Any]) -> list[str]:
+    """Name the network where it was another one than was asked for, or one that leads out."""
+    facts = mapping(mapping(report.get("malkoha")).get("network"))
+    led_out = passed(report)
+    if not led_out and facts.get("mode") == facts.get("asked"):
+        return []
+    return [str(facts.get("mode")), str(facts.get("way")), *led_out]
 
 
 # ------------------------------------------------------------------------------------------------------- processes

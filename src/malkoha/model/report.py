@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from malkoha.model.process import Cause
-from malkoha.model.task import Timings
+from malkoha.model.task import Egress, Timings
 
 Level = Literal["clean", "suspicious", "malicious"]
 
@@ -360,7 +360,7 @@ class Network(msgspec.Struct, kw_only=True):
     https_ex: list[dict[str, Any]] = []
     pcap_sha256: str | None = None
     mode: str = "none"
-    """The network that the sample had in the end: sim, drop or none."""
+    """The network that the sample had in the end: one of the modes of ``--network``."""
     way: str = ""
     """How it was made."""
     ftp: list[dict[str, Any]] = []
@@ -467,6 +467,21 @@ class Tampering(msgspec.Struct, kw_only=True):
     what: str
 
 
+class NetworkFacts(msgspec.Struct, kw_only=True):
+    """Which network the sample had, and what passed where it led out."""
+
+    asked: str = "none"
+    """The mode that was asked for."""
+    mode: str = "none"
+    """The mode that it was; another one where this host could not make that."""
+    way: str = ""
+    """How it was made."""
+    egress: Egress | None = None
+    """None where nothing leads out."""
+    remarks: list[str] = []
+    """Why it was another one, which limits were reached, what was left out."""
+
+
 class Own(msgspec.Struct, kw_only=True):
     """What malkoha adds to Cuckoo's keys."""
 
@@ -478,6 +493,7 @@ class Own(msgspec.Struct, kw_only=True):
     command: list[str] = []
     exit_status: int | None = None
     output: Output
+    network: NetworkFacts = msgspec.field(default_factory=NetworkFacts)
     yara: dict[str, Any] = {}
     """Matches of YARA rules on the sample, its files and its memory."""
     sigma: dict[str, Any] = {}

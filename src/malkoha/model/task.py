@@ -113,6 +113,24 @@ class Files(msgspec.Struct, kw_only=True):
     """Bytes of one file that are taken at most."""
 
 
+class Egress(msgspec.Struct, kw_only=True):
+    """What went through a route that leads out, and what was kept from it."""
+
+    way: str = ""
+    """Through what: an interface, a namespace, a proxy."""
+    flows: int = 0
+    """Conversations that were let through, answered or not."""
+    sent: int = 0
+    """Bytes of content from the guest."""
+    received: int = 0
+    lookups: int = 0
+    """Names that were asked of the resolver."""
+    blocked: dict[str, int] = {}
+    """Rule -> attempts of the guest that it stopped."""
+    limits: dict[str, float] = {}
+    """A limit that was reached -> when, in seconds since the epoch."""
+
+
 class NetworkRun(msgspec.Struct, kw_only=True):
     """What network a run had in the end."""
 
@@ -122,7 +140,9 @@ class NetworkRun(msgspec.Struct, kw_only=True):
     """How it was made."""
     frames: int = 0
     sessions: int = 0
-    """Conversations that the simulated internet held, DNS queries left out."""
+    """Conversations that the simulated internet held, or that were forwarded, DNS queries left out."""
+    egress: Egress | None = None
+    """None where nothing leads out."""
     remarks: list[str] = []
 
 

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 from typing import Any
 
+from malkoha.network.joining import close
 from malkoha.network.journal import Journal, Session
 
 CHUNK = 1 << 16
@@ -155,4 +156,4 @@ class Conversation:
                 self._tls.unwrap()
             with contextlib.suppress(ConnectionError):
                 await self._flush()
-        self._writer.close()
+        await close(self._writer)

@@ -60,6 +60,8 @@ class Pump:
         self._known: set[tuple[int, int]] = set()
         self.on_frame: Callable[[bytes], bytes | None] | None = None
         """Answers a frame of the guest where there is no namespace."""
+        self.admit: Callable[[bytes], bool] | None = None
+        """Tells whether the namespace may have a frame of the guest; one that may not can be delivered later."""
         wire.setblocking(False)
 
     def start(self, link: int | None) -> None:
@@ -121,9 +123,13 @@ class Pump:
         if self._link < 0:
             answer = self.on_frame(frame) if self.on_frame is not None else None
             if answer is not None:
-                self._capture.write(answer)
-                self._send(answer)
+                self.answer(answer)
             return
+        if self.admit is None or self.admit(frame):
+            self.deliver(frame)
+
+    def deliver(self, frame: bytes) -> None:
+        """Give a frame of the guest to the namespace."""
         wanted = destination(frame)
         if wanted is not None and wanted not in self._known:
             self._known.add(wanted)
@@ -132,6 +138,11 @@ class Pump:
             os.write(self._link, frame)
         except OSError:
             self.dropped += 1
+
+    def answer(self, frame: bytes) -> None:
+        """Send the guest a frame that no namespace has made."""
+        self._capture.write(frame)
+        self._send(frame)
 
     def _to_guest(self) -> None:
         for _ in range(FRAMES):

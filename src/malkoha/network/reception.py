@@ -1,132 +1,39 @@
-"""Opens a port when the first packet to it comes, and gives each conversation to the service that it belongs to."""
+"""Gives each conversation with the simulated internet to the service that it belongs to."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import resource
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 
-from malkoha.network.conversation import Conversation, EndedError
+from malkoha.network.conversation import Conversation
 from malkoha.network.journal import Journal, Session
-from malkoha.network.pump import TCP
+from malkoha.network.ports import DATAGRAM_SESSIONS, Address, Packet, Ports
 from malkoha.network.services.base import Datagram, Service
 
 log = logging.getLogger(__name__)
 
-Address = tuple[str, int]
-
-BACKLOG = 4096
-CONVERSATIONS = 4000
-"""TCP connections that are served at a time; further ones are closed at once and counted."""
-DATAGRAM_SESSIONS = 5000
 FIRST_WORD_S = 4.0
 """How long a client may think before the server of its port speaks, or the sink takes over."""
 TLS_PORTS = {465: 25, 563: 119, 636: 389, 853: 53, 989: 20, 990: 21, 993: 143, 995: 110, 6697: 6667, 8883: 1883}
 """Ports whose protocol is that of another port within TLS."""
-SPARE_FILES = 256
-_IPV6_RECVPKTINFO, _IPV6_PKTINFO = 49, 50
 
 
-class Reception:
-    """All ports of all addresses of one namespace."""
+class Reception(Ports):
+    """The services behind all ports of all addresses."""
 
     def __init__(self, services: list[Service], journal: Journal, forget: Callable[[int, int], None]) -> None:
-        self.accepted = 0
-        self.refused = 0
-        self._services, self._journal, self._forget = services, journal, forget
+        super().__init__(journal, forget)
+        self._services = services
         self._by_port = {port: service for service in reversed(services) for port in service.ports}
         self._by_datagram_port = {port: service for service in services for port in service.datagram_ports}
         self._sink = services[-1]
-        self._listeners: dict[tuple[int, int], socket.socket] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._talks: dict[tuple[Address, Address], Session] = {}
-        self._loop = asyncio.get_running_loop()
-        limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-            limit = most
-        self._room = max(limit - SPARE_FILES - CONVERSATIONS, 64)
 
-    def expect(self, protocol: int, port: int) -> None:
-        """Make sure that somebody listens on a port; beyond the limit of open files the kernel refuses."""
-        if (protocol, port) in self._listeners:
-            return
-        if len(self._listeners) >= self._room:
-            self.refused += 1
-            return
-        try:
-            self._listeners[protocol, port] = self._listen(protocol, port)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return  # a service of ours listens there already, for one transfer
-            log.warning("port %d is not served: %s", port, error)
-            self.refused += 1
-            self._forget(protocol, port)
-
-    def _listen(self, protocol: int, port: int) -> socket.socket:
-        kind = socket.SOCK_STREAM if protocol == TCP else socket.SOCK_DGRAM
-        listener = socket.socket(socket.AF_INET6, kind)
-        try:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            listener.setblocking(False)
-            if protocol == TCP:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listener.bind(("::", port))
-                listener.listen(BACKLOG)
-                self._loop.add_reader(listener, self._accept, listener)
-            else:
-                listener.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1)
-                listener.bind(("::", port))
-                self._loop.add_reader(listener, self._receive, listener, port)
-        except OSError:
-            listener.close()
-            raise
-        return listener
-
-    # -- TCP -------------------------------------------------------------------------------------------------------
-
-    def _accept(self, listener: socket.socket) -> None:
-        for _ in range(64):
-            try:
-                connection, peer = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                log.warning("a connection was lost: %s", error)
-                return
-            if len(self._tasks) >= CONVERSATIONS:
-                self.refused += 1
-                connection.close()
-                continue
-            self.accepted += 1
-            connection.setblocking(False)
-            source, target = _plain(peer), _plain(connection.getsockname())
-            session = self._journal.begin("tcp", source, target)
-            task = self._loop.create_task(self._serve(connection, session))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, connection: socket.socket, session: Session) -> None:
-        try:
-            await self._converse(connection, session)
-        except (EndedError, ConnectionError, TimeoutError, ssl.SSLError) as error:
-            said = str(error)
-            if said:
-                self._journal.step(session, what="ended", why=f"{type(error).__name__}: {said}"[:300])
-        except Exception as error:
-            log.exception("a conversation failed")
-            self._journal.step(session, what="failed", why=f"{type(error).__name__}: {error}"[:300])
-        finally:
-            connection.close()
-            self._journal.end(session)
-
-    async def _converse(self, connection: socket.socket, session: Session) -> None:
+    async def converse(self, connection: socket.socket, session: Session) -> None:
         known = self._by_port.get(session.dport)
         first = b""
         if known is None or not known.greets:
@@ -168,27 +75,16 @@ class Reception:
             return None
         return next((service for service in self._services if service.recognises(first)), None)
 
-    # -- UDP -------------------------------------------------------------------------------------------------------
-
-    def _receive(self, listener: socket.socket, port: int) -> None:
-        service = self._by_datagram_port.get(port, self._sink)
-        for _ in range(64):
-            try:
-                data, ancillary, _, peer = listener.recvmsg(65536, 256)
-            except OSError:
-                return
-            local = next((body[:16] for _, kind, body in ancillary if kind == _IPV6_PKTINFO), bytes(16))
-            source, target = _plain(peer), _plain((socket.inet_ntop(socket.AF_INET6, local), port))
-            try:
-                answers = service.datagram(Datagram(data, source, target))
-            except Exception:
-                log.exception("a datagram could not be answered")
-                answers = []
-            self._note(service, data, answers, source, target)
-            control = [(socket.IPPROTO_IPV6, _IPV6_PKTINFO, local + struct.pack("i", 0))]
-            for answer in answers:
-                with contextlib.suppress(OSError):
-                    listener.sendmsg([answer], control, 0, peer)
+    def datagram(self, packet: Packet) -> None:
+        service = self._by_datagram_port.get(packet.target[1], self._sink)
+        try:
+            answers = service.datagram(Datagram(packet.data, packet.source, packet.target))
+        except Exception:
+            log.exception("a datagram could not be answered")
+            answers = []
+        self._note(service, packet.data, answers, packet.source, packet.target)
+        for answer in answers:
+            packet.reply(answer)
 
     def _note(self, service: Service, data: bytes, answers: list[bytes], source: Address, target: Address) -> None:
         if service.name == "dns":
@@ -203,16 +99,6 @@ class Reception:
             if service is self._sink and data:
                 self._journal.payload(session, "sent", data)
         self._journal.traffic(session, data, b"".join(answers))
-
-    async def close(self) -> None:
-        """End all conversations and write what they were."""
-        for listener in self._listeners.values():
-            self._loop.remove_reader(listener)
-            listener.close()
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks), timeout=1.0)
 
 
 async def peek(loop: asyncio.AbstractEventLoop, connection: socket.socket, wait_s: float) -> bytes:
@@ -231,12 +117,6 @@ async def peek(loop: asyncio.AbstractEventLoop, connection: socket.socket, wait_
         return b""
     finally:
         loop.remove_reader(connection)
-
-
-def _plain(address: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-    """Return an address as the guest knows it: IPv4 ones come in IPv6's clothes."""
-    host = address[0]
-    return (host.removeprefix("::ffff:") if host.startswith("::ffff:") and "." in host else host), address[1]
 
 
 def is_client_hello(first: bytes) -> bool:

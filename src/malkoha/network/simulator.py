@@ -22,37 +22,14 @@ from malkoha.errors import MalkohaError
 from malkoha.network import drop
 from malkoha.network.answers import Answers
 from malkoha.network.capture import Capture
+from malkoha.network.forwarding import Forwarding
 from malkoha.network.journal import Journal
+from malkoha.network.namespace import open_link
+from malkoha.network.orders import Plan, Said
+from malkoha.network.ports import Ports
 from malkoha.network.pump import Pump
 from malkoha.network.reception import Reception
 from malkoha.network.services.base import World
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a simulator is to do."""
-
-    mode: str
-    wire: int
-    control: int
-    capture: int
-    folder: str
-    authority: str
-    answers: str = ""
-    capture_limit: int = 256 << 20
-
-
-class Said(msgspec.Struct, kw_only=True):
-    """One line on the control socket."""
-
-    ready: bool = False
-    link: str = ""
-    error: str = ""
-    frames: int = 0
-    dropped: int = 0
-    uncaptured: int = 0
-    sessions: int = 0
-    omitted: int = 0
-    refused: int = 0
 
 
 async def run(plan: Plan) -> None:
@@ -60,50 +37,63 @@ async def run(plan: Plan) -> None:
     control = socket.socket(fileno=plan.control)
     control.setblocking(False)
     loop = asyncio.get_running_loop()
+
+    async def say(said: Said) -> None:
+        with contextlib.suppress(OSError):
+            await loop.sock_sendall(control, msgspec.json.encode(said) + b"\n")
+
     with os.fdopen(plan.capture, "wb", buffering=1 << 16) as file:
         capture = Capture(file, plan.capture_limit)
         journal = Journal(Path(plan.folder))
-        reception: Reception | None = None
+        ports: Ports | None = None
         link, kind = None, "none"
 
         def expect(protocol: int, port: int) -> None:
-            if reception is not None:
-                reception.expect(protocol, port)
+            if ports is not None:
+                ports.expect(protocol, port)
 
         pump = Pump(socket.socket(fileno=plan.wire), capture, expect)
-        if plan.mode == "sim":
-            from malkoha.network.namespace import open_link
-
+        if plan.mode == "drop":
+            pump.on_frame = drop.answer
+        else:
             try:
                 link, kind = open_link()
             except (MalkohaError, OSError) as error:
-                await loop.sock_sendall(control, msgspec.json.encode(Said(error=str(error))) + b"\n")
+                await say(Said(error=str(error)))
                 return
-            reception = Reception(_services(plan), journal, pump.forget)
-        else:
-            pump.on_frame = drop.answer
+            ports = _ports(plan, pump, journal)
         pump.start(link)
-        await loop.sock_sendall(control, msgspec.json.encode(Said(ready=True, link=kind)) + b"\n")
-        warming = loop.run_in_executor(None, _warm) if plan.mode == "sim" else None
+        await say(Said(ready=True, link=kind))
+        warming = loop.run_in_executor(None, _warm) if ports is not None else None
         with contextlib.suppress(OSError):
             await loop.sock_recv(control, 1)
         pump.stop()
-        if reception is not None:
-            await reception.close()
+        if ports is not None:
+            await ports.close()
         journal.close()
         capture.flush()
-        said = Said(
-            frames=capture.frames,
-            dropped=pump.dropped,
-            uncaptured=capture.dropped,
-            sessions=journal.sessions,
-            omitted=journal.omitted,
-            refused=reception.refused if reception else 0,
+        await say(
+            Said(
+                frames=capture.frames,
+                dropped=pump.dropped,
+                uncaptured=capture.dropped,
+                sessions=journal.sessions,
+                omitted=journal.omitted,
+                refused=ports.refused if ports is not None else 0,
+                unforwarded=ports.unforwarded if isinstance(ports, Forwarding) else {},
+            )
         )
-        with contextlib.suppress(OSError):
-            await loop.sock_sendall(control, msgspec.json.encode(said) + b"\n")
         if warming is not None:
             await warming
+
+
+def _ports(plan: Plan, pump: Pump, journal: Journal) -> Ports:
+    """Return what answers: services of our own, or, where there is a gate, whoever is outside."""
+    if plan.gate < 0:
+        return Reception(_services(plan), journal, pump.forget)
+    forwarding = Forwarding(socket.socket(fileno=plan.gate), pump, journal)
+    pump.admit = forwarding.admit
+    return forwarding
 
 
 def _services(plan: Plan) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from malkoha.reporting.wording import items, mapping, number, shorten, size
+from malkoha.reporting.wording import count, items, mapping, number, shorten, size
 
 ROWS = 300
 TEXT = 300
@@ -31,9 +31,26 @@ def wire(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "mode": shorten(str(network.get("mode") or "none"), 40),
         "way": shorten(str(network.get("way") or ""), 120),
+        "passed": [shorten(part, 400) for part in passed(report)],
         "packets": int(number(network.get("packets"))),
         "tables": [table for table in tables if table["rows"]],
     }
+
+
+def passed(report: Mapping[str, Any]) -> list[str]:
+    """Say what went through a route that leads out and what was kept from it; nothing where none does."""
+    egress = mapping(mapping(mapping(report.get("malkoha")).get("network")).get("egress"))
+    if not egress:
+        return []
+    blocked = sorted(mapping(egress.get("blocked")).items(), key=lambda item: -number(item[1]))
+    stopped = ", ".join(f"{int(number(times)):,} {rule}" for rule, times in blocked[:6])
+    limits = mapping(egress.get("limits"))
+    return [
+        f"{size(egress.get('sent'))} out, {size(egress.get('received'))} in",
+        count(egress.get("flows"), "conversation"),
+        f"blocked: {stopped}" if stopped else "nothing blocked",
+        *(f"limit of {name} reached" for name in limits),
+    ]
 
 
 def _table(

@@ -8,15 +8,15 @@ import msgspec
 from fastapi import Form
 
 from malkoha import submit
-from malkoha.config import Settings
+from malkoha.config import ROUTED, Settings
 from malkoha.errors import SubmitError
 from malkoha.machinery import image as images
 from malkoha.model.task import Options
 from malkoha.store import Home
 
 Field = Annotated[str, Form()]
-ROUTES = {"": "", "none": "none", "drop": "drop", "sim": "sim", "inetsim": "sim"}
-"""Cuckoo's routes and the network modes that they are here; none leads out of this machine."""
+ROUTES = {"": "", "none": "none", "drop": "drop", "sim": "sim", "inetsim": "sim"} | {mode: mode for mode in ROUTED}
+"""Cuckoo's routes and the network modes that they are here."""
 MAX_FIELD = 4096
 FALSE = ("", "0", "no", "false", "off", "none")
 
@@ -96,7 +96,7 @@ def _options(fields: dict[str, str], home: Home, settings: Settings) -> Options:
         memory=_true(fields["memory"]) or _true(dump),
         extra=pairs,
     )
-    submit.check(chosen)
+    submit.check(chosen, settings.routes)
     return chosen
 
 

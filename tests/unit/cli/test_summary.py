@@ -193,3 +193,14 @@ def test_any_report_has_a_page(report: dict[str, Any], value: Any) -> None:
 
 def test_what_makes_the_sample_run_again_is_named() -> None:
     assert any("cron: /etc/cron.d/.sysupdate · trigger: timer" in line for line in lines(reports.busy(), 120))
+
+
+def test_a_network_that_led_out_or_was_another_one_is_named() -> None:
+    report = reports.helloworld()
+    assert not any(line.startswith("  network") for line in lines(report))
+    facts = {"asked": "sim", "mode": "drop", "way": "no namespace, no answers"}
+    report["malkoha"]["network"] = facts
+    assert "  network drop · no namespace, no answers" in lines(report)
+    egress = {"flows": 1, "sent": 1, "received": 2, "blocked": {}}
+    report["malkoha"]["network"] = {"asked": "vpn", "mode": "vpn", "way": "through wg0", "egress": egress}
+    assert "  network vpn · through wg0 · 1 B out, 2 B in · 1 conversation · nothing blocked" in lines(report)

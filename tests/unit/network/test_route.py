@@ -13,6 +13,7 @@ import dnslib
 import dpkt
 import pytest
 
+from malkoha.config import Settings
 from malkoha.errors import HostError
 from malkoha.machinery.command import MAC
 from malkoha.network import addresses, namespace
@@ -79,7 +80,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def card(store: Store, authority: Path) -> Iterator[tuple[Card, Route]]:
-    with Route("sim", store, authority) as route:
+    with Route("sim", store, authority, Settings()) as route:
         wire = route.take_wire()
         assert route.ready().mode == "sim"
         with wire:
@@ -118,9 +119,10 @@ def test_any_address_answers_ping_dns_and_tcp(card: tuple[Card, Route], store: S
 @needs_namespaces
 def test_the_namespace_has_no_way_out(card: tuple[Card, Route]) -> None:
     _, route = card
-    assert route._process is not None
+    assert route._child is not None
+    assert route._child.process is not None
     # what /proc shows there is what the process of the simulator sees
-    devices = Path(f"/proc/{route._process.pid}/net/dev").read_text()
+    devices = Path(f"/proc/{route._child.process.pid}/net/dev").read_text()
     names = {line.split(":")[0].strip() for line in devices.splitlines()[2:]}
     assert {"lo", "guest0"} <= names
     assert names - namespace._UNBORN <= {"lo", "guest0", "guest1"}
@@ -129,7 +131,10 @@ def test_the_namespace_has_no_way_out(card: tuple[Card, Route]) -> None:
 @needs_namespaces
 def test_two_analyses_do_not_see_each_other(tmp_path: Path, authority: Path) -> None:
     stores = [Store(tmp_path / name).create() for name in ("one", "two")]
-    with Route("sim", stores[0], authority) as first, Route("sim", stores[1], authority) as second:
+    with (
+        Route("sim", stores[0], authority, Settings()) as first,
+        Route("sim", stores[1], authority, Settings()) as second,
+    ):
         cards = []
         for route in (first, second):
             cards.append(Card(route.take_wire()))
@@ -147,7 +152,7 @@ def test_two_analyses_do_not_see_each_other(tmp_path: Path, authority: Path) -> 
 
 
 def test_drop_mode_needs_no_namespace_and_answers_nobody(store: Store, authority: Path) -> None:
-    with Route("drop", store, authority) as route:
+    with Route("drop", store, authority, Settings()) as route:
         card = Card(route.take_wire())
         assert route.ready().way == "no namespace, no answers"
         card.send(dpkt.icmp.ICMP(type=8, data=dpkt.icmp.ICMP.Echo(id=7, seq=1, data=b"hello")), 1, "8.8.8.8")
@@ -167,7 +172,7 @@ def test_where_no_namespace_can_be_made_nothing_answers_and_it_is_said(
 ) -> None:
     refused = ["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1", "sh"]
     monkeypatch.setattr(routes, "_namespace", lambda mode: refused if mode == "sim" else [])
-    with Route("sim", store, authority) as route:
+    with Route("sim", store, authority, Settings()) as route:
         wire = route.take_wire()
         result = route.ready()
         assert result.mode == "drop"
@@ -177,10 +182,10 @@ def test_where_no_namespace_can_be_made_nothing_answers_and_it_is_said(
 
 def test_a_mode_that_cannot_be_had_is_an_error(store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "_namespace", lambda mode: ["false"])
-    with Route("drop", store, authority) as route, pytest.raises(HostError, match="could not be started"):
+    with Route("drop", store, authority, Settings()) as route, pytest.raises(HostError, match="could not be started"):
         route.take_wire().close()
         route.ready()
-    with Route("drop", store, authority) as route:
+    with Route("drop", store, authority, Settings()) as route:
         route.take_wire().close()
         with pytest.raises(HostError, match="taken already"):
             route.take_wire()

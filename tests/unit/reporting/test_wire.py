@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from malkoha.reporting.wire import wire
+from malkoha.reporting.wire import passed, wire
 
 CAUSE = {"pid": 7, "process_name": "curl", "api": "connect", "note": ""}
 
@@ -46,6 +46,22 @@ def test_each_table_tells_who_it_was() -> None:
     assert tables["Pings"][0][:3] == ["0.25 s", "8.8.8.8", "echo request"]
     assert tables["Conversations"][0][2] == "root"
     assert (made["mode"], made["packets"]) == ("sim", 12)
+
+
+def test_what_was_led_out_and_what_was_not_is_told() -> None:
+    egress = {
+        "way": "interface wg0", "flows": 3, "sent": 2048, "received": 10, "blocked": {"port 25": 2, "icmp": 1200},
+        "limits": {"bytes": 1.0},
+    }  # fmt: skip
+    led = {**report(), "malkoha": {"network": {"egress": egress}}}
+    assert passed(led) == [
+        "2.0 KiB out, 10 B in",
+        "3 conversations",
+        "blocked: 1,200 icmp, 2 port 25",
+        "limit of bytes reached",
+    ]
+    assert wire(led)["passed"] == passed(led)
+    assert passed(report()) == []
 
 
 def test_tables_are_bounded_and_nonsense_is_shown_as_it_is() -> None:
