@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from malkoha import submit
-from malkoha.config import Analysis, Settings
+from malkoha.config import Analysis, Routes, Settings
 from malkoha.errors import ConfigError, HostError, MalkohaError, SubmitError
 from malkoha.model.task import Options, Status
 from malkoha.store import Home

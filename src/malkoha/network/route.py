@@ -23,6 +23,7 @@ from malkoha.network.allowance import Limits
 from malkoha.network.child import END_S, Child
 from malkoha.network.orders import Order, Plan, Said
 from malkoha.store import Store
+from malkoha.submit import way_out
 
 READY_S = 20.0
 NAMESPACES = Path("/run/netns")
@@ -132,7 +133,7 @@ class Route:
     def _lead_out(self) -> socket.socket:
         """Start the process that leads out, and return the other side of its gate."""
         mode, routes = self.result.mode, self._settings.routes
-        way: str = getattr(routes, mode)
+        way = way_out(mode, routes)
         if not way:
             raise HostError(f"the network {mode} is not set up", mend=f"set routes.{mode} (docs/guides/network.md)")
         kind, _, name = way.partition(":")

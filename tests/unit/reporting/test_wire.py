@@ -55,7 +55,7 @@ def test_what_was_led_out_and_what_was_not_is_told() -> None:
     }  # fmt: skip
     led = {**report(), "malkoha": {"network": {"egress": egress}}}
     assert passed(led) == [
-        "2.0 KiB out, 10 B in",
+        "2.05 kB out, 10 B in",
         "3 conversations",
         "blocked: 1,200 icmp, 2 port 25",
         "limit of bytes reached",
