@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import parsing, recorders, signatures
+from bench import network, parsing, recorders, signatures
 from malkoha.config import home_from
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +118,7 @@ GROUPS: dict[str, Callable[[int], dict[str, Any]]] = {
     "recorders": recorders.measure,
     "kprobe": recorders.measure_kprobe,
     "signatures": signatures.figures,
+    "network": network.measure,
     "parse": parse,
     "ten-million": parse_ten_million,
 }

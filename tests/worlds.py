@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ADDRESS, OTHER, RESOLVER = "93.184.215.14", "104.18.26.120", "9.9.9.9"
 ADDRESS6 = "2606:4700::6812:1a78"
@@ -91,7 +92,7 @@ class World:
     outside: str
     heard_in: Path
 
-    def heard(self) -> list[list[str]]:
+    def heard(self) -> list[list[Any]]:
         import json
 
         return [json.loads(line) for line in self.heard_in.read_text().splitlines()]
