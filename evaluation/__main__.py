@@ -1,6 +1,6 @@
 """Run known techniques, dual-use programs and ordinary jobs in guests, and say what malkoha makes of them.
 
-    python -m evaluation [atomics|programs|benign|holdout ...] [--jobs N] [--only ID] [--fresh] [--judge]
+    python -m evaluation [atomics|techniques|programs|benign|holdout ...] [--jobs N] [--only ID] [--fresh] [--judge]
 
 What was run already is not run again, unless the case or its image is another. The result is bench/eval.json, and a
 table on standard output; docs/evaluation.md explains both.
@@ -48,8 +48,10 @@ def main(words: Sequence[str]) -> int:
 def table(result: dict[str, Any]) -> str:
     """Show a result as text."""
     lines: list[str] = []
-    if found := result.get("atomics"):
-        lines += [f"atomics   {_of(found['recall'])} recognised; not counted: {_of(found['recall_not_counted'])}"]
+    for kind in ("atomics", "techniques"):
+        if not (found := result.get(kind)):
+            continue
+        lines += [f"{kind:9} {_of(found['recall'])} recognised; not counted: {_of(found['recall_not_counted'])}"]
         lines += [f"  {name:22} {_of(group)}" for name, group in found["by_tactic"].items()]
         lines += [f"  missed    {_miss(miss)}" for miss in found["missed"] if miss["counts"]]
         lines += [f"  (missed)  {_miss(miss)}" for miss in found["missed"] if not miss["counts"]]
@@ -108,7 +110,7 @@ def _result(guests: Guests, chosen: Sequence[Case], kinds: Sequence[str], failur
             pairs = [(case.program, guests.folder(case)) for case in mine if case.program is not None]
             result[kind] = about | programs.outcome(pairs)
         else:
-            score = scoring.atomics if kind == "atomics" else scoring.benign
+            score = scoring.benign if kind == "benign" else scoring.atomics
             result[kind] = about | score([(case, guests.report(case)) for case in mine])
     return result
 

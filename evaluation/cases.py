@@ -1,4 +1,4 @@
-"""What is evaluated: attack techniques, dual-use programs and ordinary jobs, each as one script for a guest.
+"""What is evaluated: attack techniques of others and of our own, dual-use programs and ordinary jobs, each as one script.
 
 Atomics and programs are no part of the repository. They are looked for in the folder of MALKOHA_EVAL, else in
 ../shared/eval beside the checkout; of what is not there, there are no cases.
@@ -20,7 +20,8 @@ from evaluation import programs
 ROOT = Path(__file__).parent.parent
 BENIGN = Path(__file__).parent / "benign.toml"
 HOLDOUT = Path(__file__).parent / "holdout.toml"
-KINDS = ("atomics", "programs", "benign", "holdout")
+TECHNIQUES = Path(__file__).parent / "techniques.toml"
+KINDS = ("atomics", "techniques", "programs", "benign", "holdout")
 TIMEOUT_S = 40
 WORD = "inside-a-guest"
 """The first argument of each script: without it, a script that someone finds and starts does nothing."""
@@ -66,6 +67,8 @@ def cases(kinds: tuple[str, ...] = KINDS) -> list[Case]:
     found: list[Case] = []
     if "atomics" in kinds:
         found += atomics(_atomics())
+    if "techniques" in kinds:
+        found += techniques(TECHNIQUES)
     if "programs" in kinds:
         found += (_program(program) for program in programs.programs(_programs()))
     if "benign" in kinds:
@@ -99,6 +102,19 @@ def atomics(path: Path) -> Iterator[Case]:
             former=row["legacy_technique"] or "",
             tactics=tuple(row["tactics"]),
             counts=row["observability"] == "strong" and row["effect"] in ("full", "attempt"),
+        )
+
+
+def techniques(path: Path) -> Iterator[Case]:
+    """Read attack techniques of our own."""
+    for row in tomllib.loads(path.read_text(encoding="utf-8"))["technique"]:
+        script = f"#!/bin/bash\nexport HOME=/root\ncd /root\n{row['script']}"
+        yield Case(
+            kind="techniques",
+            name=row["name"],
+            script=guarded(script, _GUARD),
+            title=f"{row['id']}: {row['name'].replace('-', ' ')}",
+            technique=row["id"],
         )
 
 
