@@ -89,8 +89,11 @@ class Tasks:
             self._engine = sa.create_engine(f"sqlite:///{home.database}", connect_args={"timeout": 30})
             sa.event.listen(self._engine, "connect", _set_pragmas)
             try:
-                if self._revision() != HEAD:
-                    self._migrate()
+                # SQLite does not wait for others when the first connection makes the file one with a write-ahead log
+                with home.database_lock.open("w") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    if self._revision() != HEAD:
+                        self._migrate()
             except BaseException:
                 self.close()
                 raise
@@ -340,8 +343,7 @@ class Tasks:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
         config.set_main_option("path_separator", "newline")
-        with self.home.database_lock.open("w") as lock, self._engine.connect() as connection:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._engine.connect() as connection:
             config.attributes.update(connection=connection, metadata=metadata)
             try:
                 command.upgrade(config, "head")

@@ -136,7 +136,10 @@ def test_what_they_wrote_is_in_the_summary_and_in_the_tree(handed: Analysis) -> 
     created = handed.report["behavior"]["summary"]["file_created"]
     assert {f"/tmp/by-{way}" for way in ("cron", "at", "unit", "transient", "script")} <= set(created)
     assert len(handed.report["behavior"]["processtree"]) == 1
-    assert handed.own["trace"]["indirect"] == 7
+    # cron runs the job once more for each minute that a slow machine takes
+    ways = [process["cause"]["why"] for process in handed.processes if process["cause"]]
+    assert sorted(set(ways)) == ["at", "cron", "memory", "ptrace", "script", "unit"]
+    assert handed.own["trace"]["indirect"] == len(ways)
 
 
 def test_following_can_be_switched_off(malkoha: Malkoha, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -188,6 +190,18 @@ def test_many_first_openings_at_once(home: Home) -> None:
     started = [subprocess.Popen([sys.executable, "-c", program, home.root], stderr=subprocess.PIPE) for _ in range(4)]
     errors = [process.communicate()[1] for process in started]
     assert [process.returncode for process in started] == [0] * 4, errors
+
+
+def test_an_opening_waits_for_one_that_makes_the_file(home: Home) -> None:
+    # two that turn on the write-ahead log at the same moment fail at once ("database is locked"), whatever their timeout
+    Tasks(home).close()
+    with ThreadPoolExecutor(1) as pool, home.database_lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        opening = pool.submit(lambda: Tasks(home).close())
+        with pytest.raises(FutureTimeout):
+            opening.result(timeout=1)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        opening.result(timeout=60)
 
 
 def test_a_database_of_a_newer_version(home: Home) -> None:
