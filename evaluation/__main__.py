@@ -110,7 +110,7 @@ def _result(guests: Guests, chosen: Sequence[Case], kinds: Sequence[str], failur
             pairs = [(case.program, guests.folder(case)) for case in mine if case.program is not None]
             result[kind] = about | programs.outcome(pairs)
         else:
-            score = scoring.benign if kind == "benign" else scoring.atomics
+            score = scoring.atomics if kind in ("atomics", "techniques") else scoring.benign
             result[kind] = about | score([(case, guests.report(case)) for case in mine])
     return result
 
