@@ -1,4 +1,4 @@
-"""What is evaluated: attack techniques of others and of our own, dual-use programs and ordinary jobs, each as one script.
+"""What is evaluated: attack techniques of others and of our own, dual-use programs and ordinary jobs, each a script.
 
 Atomics and programs are no part of the repository. They are looked for in the folder of MALKOHA_EVAL, else in
 ../shared/eval beside the checkout; of what is not there, there are no cases.

@@ -193,7 +193,7 @@ def test_many_first_openings_at_once(home: Home) -> None:
 
 
 def test_an_opening_waits_for_one_that_makes_the_file(home: Home) -> None:
-    # two that turn on the write-ahead log at the same moment fail at once ("database is locked"), whatever their timeout
+    # two that turn on the write-ahead log at the same moment fail (database is locked), whatever their timeout
     Tasks(home).close()
     with ThreadPoolExecutor(1) as pool, home.database_lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
