@@ -36,11 +36,15 @@ class Submitted(msgspec.Struct):
     """What was left out, one line each."""
 
 
-def submit(home: Home, settings: Settings, target: str | bytes, options: Options, *, priority: int = 1) -> Submitted:
+def submit(
+    home: Home, settings: Settings, target: str | bytes, options: Options, *, priority: int = 1, called: bytes = b"",
+    of: str = "",
+) -> Submitted:  # fmt: skip
     """Make the task of a file or a URL, or those of an archive's members.
 
-    The options ``member``, ``password`` and ``unpack`` (yes or no) say how an archive is taken. Raises as
-    ``submit.submit`` does, SubmitError also for an archive without anything to run; nothing is left behind then.
+    ``called`` and ``of`` name what the path does not tell, as for ``submit.submit``. The options ``member``,
+    ``password`` and ``unpack`` (yes or no) say how an archive is taken. Raises as ``submit.submit`` does, SubmitError
+    also for an archive without anything to run; nothing is left behind then.
     """
     path, wanted = os.fsencode(target), options.extra.get("member")
     unpacked = options.extra.get("unpack", "yes")
@@ -49,8 +53,9 @@ def submit(home: Home, settings: Settings, target: str | bytes, options: Options
     if unpacked == "no" or not _is_archive(path):
         if wanted is not None:
             raise SubmitError(f"{submission.shown(path)} has no members", "it is taken as it is", "leave member= out")
-        return Submitted([submission.submit(home, settings, path, options, priority=priority)])
-    label = submission.shown(path)
+        task = submission.submit(home, settings, path, options, priority=priority, called=called, of=of)
+        return Submitted([task])
+    label = of or submission.shown(path)
     password = options.extra.get("password")
     with (
         tempfile.TemporaryDirectory(prefix="malkoha-archive-") as temporary,
@@ -58,7 +63,7 @@ def submit(home: Home, settings: Settings, target: str | bytes, options: Options
     ):
         folder = Path(temporary)
         limits = Limits(member=settings.analysis.max_sample_mb << 20)
-        contents = archive.unpack(source, folder, path, [password] if password else [], limits)
+        contents = archive.unpack(source, folder, called or path, [password] if password else [], limits)
         chosen, remarks = _choose(contents, folder, label, wanted)
         tasks: list[Task] = []
         try:

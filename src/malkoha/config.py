@@ -81,6 +81,12 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     max_files_mb: Annotated[
         int, Meta(ge=1, le=16384, description="Most that is taken of all files that the sample wrote, in MiB.")
     ] = 200
+    chain_depth: Annotated[
+        int, Meta(ge=0, le=8, description="How deep what a sample downloads is analysed in turn; 0: not at all.")
+    ] = 2
+    chain_tasks: Annotated[
+        int, Meta(ge=0, le=1000, description="How many analyses the downloads of one task may become in all.")
+    ] = 10
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

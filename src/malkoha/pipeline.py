@@ -21,6 +21,7 @@ from malkoha.errors import ProcessingError
 from malkoha.model.report import (
     Behavior,
     Buffer,
+    Chain,
     Debug,
     Info,
     MachineFacts,
@@ -89,6 +90,7 @@ def make(store: Store, progress: Progress = SILENT) -> Report:
     progress.step("Judging")
     matches, failed = signatures.run(trace, sections)
     report = assemble(task, run, trace, sections)
+    report.malkoha.chain = chain(store)
     _mark_rules(report)
     report.malkoha.omitted = found.omitted
     report.malkoha.summary_omitted = found.summary_omitted
@@ -108,9 +110,12 @@ def make(store: Store, progress: Progress = SILENT) -> Report:
 
 
 def write_all(
-    report: Report, store: Store, progress: Progress = SILENT, reporters: Sequence[type[Reporter]] = REPORTERS
-) -> None:
+    report: Report, store: Store, progress: Progress = SILENT, reporters: Sequence[type[Reporter]] = REPORTERS,
+    *, again: bool = False,
+) -> None:  # fmt: skip
     """Write the report in every form; one that fails is named in report.json, which comes last.
+
+    One that is written ``again`` keeps its times.
 
     Raises ReportError when report.json itself cannot be written.
     """
@@ -122,9 +127,10 @@ def write_all(
         except Exception as error:  # a form that fails must not take report.json with it
             log.exception("reporter %s failed", reporter.name)
             report.malkoha.errors.append(f"reporter {reporter.name} failed: {type(error).__name__}: {error}"[:1000])
-    timings = report.malkoha.timings
-    timings.report_s = round(time.monotonic() - begin, 3)
-    timings.total_s = _sum(timings.total_s, timings.report_s)
+    if not again:
+        timings = report.malkoha.timings
+        timings.report_s = round(time.monotonic() - begin, 3)
+        timings.total_s = _sum(timings.total_s, timings.report_s)
     JsonReporter().write(report, store)
 
 
@@ -189,6 +195,14 @@ def _facts(store: Store) -> tuple[Task, Run]:
     except msgspec.MsgspecError as error:
         raise ProcessingError("task.json or run.json is damaged", str(error)) from error
     return task, run
+
+
+def chain(store: Store) -> Chain:
+    """Read what is kept of an analysis's chain; an empty one when there is none, or none that makes sense."""
+    try:
+        return msgspec.json.decode(store.chain.read_bytes(), type=Chain)
+    except (OSError, msgspec.MsgspecError):
+        return Chain()
 
 
 def assemble(task: Task, run: Run, trace: Trace, sections: dict[str, Any]) -> Report:

@@ -84,6 +84,11 @@ class Store:
         return self.root / "run.json"
 
     @property
+    def chain(self) -> Path:
+        """Where the sample came from, and what became of what it downloaded (chain.py)."""
+        return self.root / "chain.json"
+
+    @property
     def sample(self) -> Path:
         return self.root / "sample"
 
@@ -180,7 +185,7 @@ class Store:
 
     def clear(self) -> None:
         """Remove what an earlier attempt made; the task, its sample and its log stay."""
-        kept = {self.task, self.sample, self.log}
+        kept = {self.task, self.sample, self.log, self.chain}
         for path in [] if not self.root.is_dir() else sorted(self.root.iterdir()):
             if path in kept:
                 continue

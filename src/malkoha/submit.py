@@ -24,6 +24,7 @@ from typing import Any
 
 import msgspec
 
+from malkoha import urls
 from malkoha.config import ROUTED, Routes, Settings
 from malkoha.errors import ConfigError, HostError, MalkohaError, SubmitError
 from malkoha.log import printable
@@ -35,16 +36,8 @@ ENGINES = ("tracepoint", "kprobe")
 TIMES = ("real", "skip")
 QUIET = ("none", "drop")
 """Networks in which nobody answers, so that nothing is missed when the guest's time jumps."""
-SCHEMES = ("http", "https", "ftp")
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
-FETCH = """#!/bin/sh
-cd "$(mktemp -d)" || exit 1
-curl -fsSL --max-redirs 10 --max-time 60 -A {agent} -o download {url} || exit $?
-case "$(head -c 4 download | tr -d '\\000')" in
-    ?ELF|'#!'*) chmod +x download && exec ./download ;;
-esac
-"""
-"""What fetches a URL in the guest, as a browser would, and runs what can be run: a program or a script."""
+CHOICES = (("follow", ("yes", "no")), ("client", urls.CLIENTS), ("chain", ("new", "yes", "no")))
+"""Options that are one of a few words: who is followed, what fetches a URL, which downloads are analysed in turn."""
 _CHUNK = 1 << 20
 MAX_TRACE_MB = 64 << 10
 """Size of the largest trace that is imported."""
@@ -142,17 +135,15 @@ def _is_binary(head: bytes, label: str) -> bool:
 
 def submit_url(home: Home, url: str, options: Options, *, priority: int = 1, **facts: Any) -> Task:
     """Make a task whose sample fetches the URL in the guest and opens what it gets; ``facts`` are fields of Task."""
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in SCHEMES or not rest.strip("/") or any(c.isspace() for c in url) or len(url) > 2048:
-        raise SubmitError(f"{url} cannot be fetched", "", f"known are: {', '.join(f'{known}://' for known in SCHEMES)}")
+    if not urls.is_url(url):
+        known = ", ".join(f"{scheme}://" for scheme in urls.SCHEMES)
+        raise SubmitError(f"{url} cannot be fetched", "", f"known are: {known}")
     if options.network == "none":
         raise SubmitError("a URL needs a network", "", "leave --network none out")
-    script = FETCH.format(url=shlex.quote(url), agent=shlex.quote(BROWSER)).encode()
+    name, script = urls.sample(url, options.extra.get("client", urls.CLIENTS[0]))
     with _no_space(home), _folder(home) as (task_id, store):
         store.sample.write_bytes(script)
-        sample = Sample(
-            name=b"open-url.sh", size=len(script), sha256=hashlib.sha256(script).hexdigest(), type=describe(script)
-        )
+        sample = Sample(name=name, size=len(script), sha256=hashlib.sha256(script).hexdigest(), type=describe(script))
         task = Task(
             id=task_id,
             category="url",
@@ -189,10 +180,16 @@ def check(options: Options, routes: Routes) -> None:
         shlex.split(options.arguments)
     except ValueError as error:
         raise SubmitError("the arguments cannot be split like a shell does", str(error).lower()) from error
-    if options.extra.get("follow", "yes") not in ("yes", "no"):
-        raise SubmitError(f"the option follow={options.extra['follow']} is not known", "", "follow=yes or follow=no")
     if "\0" in options.arguments:
         raise SubmitError("the arguments contain a NUL byte", "no program can be given one")
+    _check_choices(options)
+
+
+def _check_choices(options: Options) -> None:
+    for option, known in CHOICES:
+        if (chosen := options.extra.get(option, known[0])) not in known:
+            mend = " or ".join(f"{option}={each}" for each in known)
+            raise SubmitError(f"the option {option}={chosen} is not known", "", mend)
 
 
 def save(task: Task, store: Store) -> None:

@@ -133,3 +133,23 @@ def test_a_url_is_fetched_in_the_guest_and_what_it_gives_is_run(malkoha: Malkoha
     (download,) = analysis.report["network"]["downloads"]
     assert download["url"] == "https://c2.example.net/bins/agent.x86_64"
     assert download["executed"]
+    (link,) = analysis.report["malkoha"]["chain"]["links"]
+    assert (link["kind"], link["id"], link["why"]) == (
+        "program",
+        None,
+        f"it ran here, as process {download['executed'][0]}",
+    )
+
+
+def test_what_a_url_downloads_is_analysed_in_turn(malkoha: Malkoha) -> None:
+    url = "http://c2.example.net/files/kit.zip"
+    parent = malkoha.told(malkoha.run("analyze", "--json", "--no-open", "--option", "client=wget", url))
+    links = parent.report["malkoha"]["chain"]["links"]
+    assert [(link["name"], link["kind"], link["depth"], link["status"]) for link in links] == [
+        ("run.sh", "archive", 1, "reported"), ("agent", "archive", 1, "reported"),
+    ]  # fmt: skip
+    child = json.loads((parent.store.root.parent / str(links[1]["id"]) / "report.json").read_bytes())
+    assert child["malkoha"]["chain"]["parent"] == parent.report["info"]["id"]
+    assert child["malkoha"]["output"]["stdout"] == "second stage\n"
+    assert child["malkoha"]["verdict"]["level"] == links[1]["level"]
+    assert f"{links[1]['id']}: agent" in parent.store.report_html.read_text()

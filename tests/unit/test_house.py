@@ -35,6 +35,7 @@ TESTED_TOGETHER = {
     "cli/submit.py": "unit/cli/test_queue.py",
     "cli/tasks.py": "unit/cli/test_queue.py",
     "cli/serve.py": "contracts/test_sandboxapi.py",
+    "urls/__init__.py": "unit/urls/test_urls.py",
     "web/access.py": "unit/web/test_session.py",
     "web/asking.py": "unit/web/test_submitting.py",
     "web/service.py": "unit/web/test_api.py",

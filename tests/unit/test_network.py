@@ -199,6 +199,7 @@ def test_a_users_folder_comes_first_and_nothing_outside_it(tmp_path: Path) -> No
         ("GET", "c2", "/api", {"accept": "application/json"}, "application/json", b"{"),
         ("POST", "c2", "/gate.php", {}, "application/json", b"{"),
         ("GET", "c2", "/a.tar.gz", {}, "application/gzip", b"\x1f\x8b"),
+        ("GET", "c2", "/a.zip", {}, "application/zip", b"PK\x03\x04"),
         ("GET", "c2", "/", {}, "text/html; charset=utf-8", b"<!doctype"),
         ("GET", "api.ipify.org", "/?format=json", {}, "application/json", b'{"ip"'),
         ("GET", "ifconfig.me", "/", {}, "text/plain", b"185."),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from malkoha.cli import options, terminal
+from malkoha.cli.following import follow
 from malkoha.cli.options import Arguments, Engine, Image, Memory, Network, Option, Package, Time, Timeout, User
-from malkoha.cli.performing import perform
 
 if TYPE_CHECKING:
     from malkoha.config import Settings
@@ -57,7 +57,7 @@ def analyze(
 
     home, settings = terminal.surroundings()
     chosen = options.build(settings, timeout, package, arguments, option, user, network, engine, image, memory, time)
-    options.need_image(home, chosen.image)
+    options.need_image(home, chosen.image, chosen.extra.get("client", ""))
     submitted = archives.submit(home, settings, os.fsencode(target), chosen)
     for remark in submitted.remarks:
         terminal.say(remark)
@@ -65,7 +65,7 @@ def analyze(
         _several(submitted.tasks, home, settings, as_json)
         return
     task = submitted.tasks[0]
-    _show(task, perform(task, home, settings), home, as_json)
+    _show(task, follow(task, home, settings), home, as_json)
     if not as_json and not no_open:
         terminal.show_report(home.analysis(task.id).report_html)
 
@@ -82,7 +82,7 @@ def _several(tasks: list[Task], home: Home, settings: Settings, as_json: bool) -
     for task in tasks:
         terminal.say(f"analysis {task.id}: {task.target}")
         try:
-            report = perform(task, home, settings, new=False)
+            report = follow(task, home, settings, new=False)
         except MalkohaError as error:
             terminal.error(f"analysis {task.id}: {error}", trace=True)
             failed += 1

@@ -75,16 +75,21 @@ def build(
     return chosen
 
 
-def need_image(home: Home, name: str) -> None:
-    """Raise SubmitError unless the image exists; the default one is built when it is first needed."""
-    if name == "default":
-        return
+def need_image(home: Home, name: str, client: str = "") -> None:
+    """Raise SubmitError unless the image exists, with a browser where ``client`` is one.
+
+    The default one is built when it is first needed.
+    """
     from malkoha.machinery import image
 
-    known = [each.name for each in image.list_images(home)]
-    if name not in known:
+    found = image.find(home, name) if client == "browser" or name != "default" else None
+    if found is None and name != "default":
+        known = [each.name for each in image.list_images(home)]
         mend = f"there are: {', '.join(known)}" if known else f"malkoha image build --name {name}"
         raise SubmitError(f"there is no image {name!r}", "", mend)
+    if client == "browser" and (found is None or "chromium" not in found.packages):
+        mend = "malkoha image build --name browser --packages chromium, then --image browser"
+        raise SubmitError(f"the image {name!r} has no browser", "", mend)
 
 
 def _pair(text: str) -> tuple[str, str]:

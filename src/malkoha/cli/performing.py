@@ -44,7 +44,8 @@ def reprocess(task: Task, home: Home, settings: Settings) -> dict[str, Any]:
 def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> None:
     """Run and process a task that this process has leased; only process one whose run is done.
 
-    An interruption gives the task back to the queue, as if it had never been taken, and is raised.
+    What it downloaded goes into the queue. An interruption gives the task back to the queue, as if it had never been
+    taken, and is raised.
     """
     store = home.analysis(task.id)
     ledger = _Leased(tasks, task.id)
@@ -53,7 +54,8 @@ def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> N
             if task.status is Status.RUNNING:
                 store.clear()
                 _run(task, home, settings, SILENT, ledger)
-            _process(task, home, settings, SILENT, ledger)
+            report = _process(task, home, settings, SILENT, ledger)
+            _go_on(task, home, settings, tasks, report)
         except KeyboardInterrupt:
             if tasks.get(task.id).status is Status.RUNNING:
                 store.clear()  # else a half run could be taken for a whole one
@@ -61,8 +63,21 @@ def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> N
             raise
         except MalkohaError as error:
             _log.warning("task %d: %s", task.id, error)
+            _go_on(task, home, settings, tasks, None)
         except Exception:  # noqa: BLE001 - the next task must not suffer for what this one met
             _log.exception("task %d: internal error", task.id)
+
+
+def _go_on(task: Task, home: Home, settings: Settings, tasks: Tasks, report: dict[str, Any] | None) -> None:
+    """Tell the analyses above what came of this one, and put what it downloaded into the queue."""
+    from malkoha import chain
+
+    try:
+        chain.settle(home, task, report)
+        for child in chain.extend(home, settings, task, report) if report is not None else ():
+            tasks.add(child)
+    except MalkohaError as error:
+        _log.warning("task %d: its chain goes no further: %s", task.id, error)
 
 
 class _Direct:

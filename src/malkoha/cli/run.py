@@ -23,7 +23,7 @@ def run(
       malkoha run            all that wait, higher priorities first
       malkoha run 12 13      these two
     """
-    from malkoha.cli.performing import perform
+    from malkoha.cli.following import follow
     from malkoha.errors import MalkohaError
     from malkoha.model.task import Status
     from malkoha.tasks import Tasks
@@ -40,7 +40,7 @@ def run(
     failed = 0
     for task in waiting:
         try:
-            report = perform(task, home, settings, new=False)
+            report = follow(task, home, settings, new=False)
         except MalkohaError as error:
             terminal.error(f"task {task.id}: {error}", trace=True)
             failed += 1

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from malkoha.cli.terminal import plain
 from malkoha.reporting.phrases import phrase
-from malkoha.reporting.wire import passed
+from malkoha.reporting.wire import outcome, passed
 from malkoha.reporting.wording import (
     cause_text,
     count,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PROCESSES = 40
 ENTRIES = 6
+ENTRIES_OF_CHAIN = 30
 OUTPUT_LINES = 8
 PIPE_WIDTH = 1000
 """Longest line that goes into a pipe, in characters."""
@@ -60,7 +61,7 @@ _NETWORK = (
 def print_summary(report: dict[str, Any], console: Console) -> None:
     """Print the report of one analysis; absent parts are left out."""
     page = _Page(console)
-    for part in (_verdict, _facts, _processes, _signatures, _touched, _output, _missing):
+    for part in (_verdict, _facts, _processes, _signatures, _touched, _chain, _output, _missing):
         part(report, page)
 
 
@@ -298,6 +299,44 @@ def _touched(report: Mapping[str, Any], page: _Page) -> None:
     network = [*((verb, _entries(summary, keys)) for verb, keys in _NETWORK), ("alerts", list(dict.fromkeys(alerts)))]
     _list("Network", network, page)
     _list("Further programs, run in place of the first", [("ran", list(map(str, commands)))], page, paths=False)
+
+
+def _chain(report: Mapping[str, Any], page: _Page) -> None:
+    """Show what became of what was downloaded, each below the analysis that downloaded it."""
+    chain = mapping(mapping(report.get("malkoha")).get("chain"))
+    links = [mapping(link) for link in items(chain.get("links"))]
+    if chain.get("parent") is not None:
+        page.title("Chain", f"downloaded by analysis {int(number(chain['parent']))}")
+    elif links:
+        page.title("Chain", "what was downloaded is analysed in turn")
+    for link in _nested(links)[:ENTRIES_OF_CHAIN]:
+        indent = "  " * max(1, int(number(link.get("depth"), 1)) - int(number(chain.get("depth"))))
+        which = f"analysis {int(number(link['id']))}" if link.get("id") is not None else "no analysis"
+        style = _LEVELS.get(str(link.get("level")), "dim").rpartition(" on ")[2]
+        page.line(
+            (f"{indent}{which:14}  ", _LABEL),
+            (page.path(f"{link.get('url', '')}", max(20, page.width // 2)), ""),
+            (f" {page.safe(link.get('name', ''), 60)}  ", "bold"),
+            (page.safe(outcome(link), 160), style),
+        )
+    if len(links) > ENTRIES_OF_CHAIN:
+        page.line((f"  ... and {len(links) - ENTRIES_OF_CHAIN} more, listed in the report", "dim"))
+
+
+def _nested(links: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Order links so that each stands below the analysis that downloaded it."""
+    known = {link.get("id") for link in links if link.get("id") is not None}
+    below: dict[Any, list[Mapping[str, Any]]] = {}
+    for link in links:
+        below.setdefault(link.get("via") if link.get("via") in known else None, []).append(link)
+    found: list[Mapping[str, Any]] = []
+    stack = list(reversed(below.get(None, [])))
+    while stack and len(found) <= len(links):
+        link = stack.pop()
+        found.append(link)
+        if link.get("id") is not None:
+            stack += reversed(below.get(link["id"], []))
+    return found
 
 
 def _entries(summary: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:

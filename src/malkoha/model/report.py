@@ -482,6 +482,42 @@ class NetworkFacts(msgspec.Struct, kw_only=True):
     """Why it was another one, which limits were reached, what was left out."""
 
 
+class Link(msgspec.Struct, kw_only=True):
+    """One download of a chain: the analysis that it became, or why it became none."""
+
+    via: int
+    """The analysis that downloaded it."""
+    depth: int
+    """1 for what the first analysis of the chain downloaded."""
+    url: str
+    name: str
+    sha256: str
+    size: int
+    type: str
+    kind: str
+    """program, script or archive."""
+    id: int | None = None
+    """Its own analysis."""
+    status: str = ""
+    """State of that task."""
+    level: str = ""
+    """Its verdict, once there is one."""
+    score: float | None = None
+    signatures: list[str] = []
+    why: str = ""
+    """Why it has no analysis, or no verdict."""
+
+
+class Chain(msgspec.Struct, kw_only=True):
+    """What was downloaded by an analysis, by those of its downloads, and so on."""
+
+    parent: int | None = None
+    """The analysis that downloaded this sample."""
+    depth: int = 0
+    """How many analyses lie above this one."""
+    links: list[Link] = []
+
+
 class Own(msgspec.Struct, kw_only=True):
     """What malkoha adds to Cuckoo's keys."""
 
@@ -506,6 +542,7 @@ class Own(msgspec.Struct, kw_only=True):
     """Category of the summary -> how many different entries did not fit."""
     noise: dict[str, list[Any]] = {}
     """What every program's loader, shell and interpreter reads: left out of the summary, by category."""
+    chain: Chain = msgspec.field(default_factory=Chain)
     tampering: list[Tampering] = []
     """What the sample did to the agent, the tracer and the kernel under it, in order of time."""
     errors: list[str] = []

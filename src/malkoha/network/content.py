@@ -11,6 +11,7 @@ import gzip
 import io
 import struct
 import tarfile
+import zipfile
 import zlib
 from typing import NamedTuple
 
@@ -127,6 +128,17 @@ def archive() -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
+def zipped() -> bytes:
+    """Return a zip with the same."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as file:
+        for name, content in (("run.sh", SCRIPT), ("agent", program())):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o755 << 16
+            file.writestr(entry, content)
+    return packed.getvalue()
+
+
 _MACHINES = {
     "i386": ("i386", "i486", "i586", "i686", "x86_32"),
     "aarch64": ("aarch64", "arm64", "armv8"),
@@ -190,6 +202,8 @@ def _by_suffix(suffix: str) -> Content | None:
         return Content("image/png", png())
     if suffix in {"tgz", "gz"}:
         return Content("application/gzip", archive())
+    if suffix == "zip":
+        return Content("application/zip", zipped())
     return table.get(suffix)
 
 

@@ -6,13 +6,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+from malkoha import urls
 from malkoha.model.report import Debug, Output
 from malkoha.processing.base import Earlier, Facts, Processing
+from malkoha.processing.dropped import DroppedFiles, DroppedModule
 from malkoha.trace.stap import text_of
 
 FILES = 1_000
 LOG_LINES = 2_000
 LOG_BYTES = 1 << 20
+PICTURE_BYTES = 8 << 20
 OUTPUT_BYTES = 64 << 10
 _SHOT = re.compile(r"[0-9]{1,6}\.(?:png|jpg)")
 
@@ -24,14 +27,30 @@ def _files(folder: Path) -> list[Path]:
 
 
 class ScreenshotsModule(Processing):
-    """Make the section ``screenshots``."""
+    """Make the section ``screenshots``: pictures that were taken, among them that of a browser that opened a URL."""
 
     name = "screenshots"
+    requires = (DroppedModule,)
 
     def run(self, facts: Facts, earlier: Earlier) -> list[dict[str, Any]]:
-        del earlier
+        dropped = earlier.get(DroppedModule)
+        if facts.task.options.extra.get("client") == "browser" and dropped is not None:
+            _take_picture(facts, dropped)
         names = [path.name for path in _files(facts.store.screenshots) if _SHOT.fullmatch(path.name)]
         return [{"path": f"screenshots/{name}", "ocr": ""} for name in names]
+
+
+def _take_picture(facts: Facts, dropped: DroppedFiles) -> None:
+    """Keep what the browser's program saw first as a screenshot."""
+    for entry in dropped.entries:
+        path = facts.store.dropped / entry.sha256
+        ours = urls.FOLDER.fullmatch(entry.filepath) is not None and entry.filepath.endswith(f"/{urls.PICTURE}")
+        if ours and path.is_file() and path.stat().st_size <= PICTURE_BYTES:
+            content = path.read_bytes()
+            if content.startswith(b"\x89PNG\r\n\x1a\n"):
+                facts.store.screenshots.mkdir(exist_ok=True)
+                (facts.store.screenshots / "0001.png").write_bytes(content)
+                return
 
 
 class DebugModule(Processing):

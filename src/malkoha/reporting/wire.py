@@ -16,10 +16,14 @@ def wire(report: Mapping[str, Any]) -> dict[str, Any]:
     network = mapping(report.get("network"))
     began = number(mapping(report.get("info")).get("started"))
     suricata = mapping(report.get("suricata"))
+    chain = items(mapping(mapping(report.get("malkoha")).get("chain")).get("links"))
     tables = [
         _table("Alerts of Suricata", ("Priority", "Rule", "Category", "To", "From"), suricata, "alerts", _alert),
         _table("What it amounts to", ("What", "How often"), network, "findings", _finding),
         _table("Downloads", ("URL", "Size", "File", "Run by", "Fetched by"), network, "downloads", _download),
+        _table(
+            "Chain of downloads", ("Download", "Kind", "From", "Analysis", "Verdict"), network, "chain", _link, chain
+        ),
         _table("Requests", ("Request", "Status", "From"), network, "requests", _request, _requests(network)),
         _table("Names", ("Name", "Kind", "Answers", "From"), network, "dns", _lookup),
         _table("TLS", ("Server", "To", "Version", "JA3", "JA4", "From"), network, "tls", _tls),
@@ -84,6 +88,20 @@ def _download(row: Mapping[str, Any]) -> list[Any]:
     pids = ", ".join(str(pid) for pid in items(row.get("executed")))
     files = ", ".join(str(path) for path in items(row.get("files")))
     return [row.get("url", ""), size(number(row.get("size"))), files, pids, _who(row)]
+
+
+def _link(row: Mapping[str, Any]) -> list[Any]:
+    name = f"{'> ' * (int(number(row.get('depth'))) - 1)}{row.get('url', '')}"
+    found = "none" if row.get("id") is None else f"{row['id']}: {row.get('name', '')}"
+    return [name, row.get("kind", ""), f"analysis {row.get('via', '')}", found, outcome(row)]
+
+
+def outcome(row: Mapping[str, Any]) -> str:
+    """Say what came of one link of a chain."""
+    if row.get("level"):
+        why = ", ".join(map(str, items(row.get("signatures"))[:4]))
+        return f"{row['level']} {number(row.get('score')):.1f}{': ' if why else ''}{why}"
+    return str(row.get("why") or row.get("status") or "")
 
 
 def _requests(network: Mapping[str, Any]) -> list[Any]:

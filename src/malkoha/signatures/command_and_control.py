@@ -234,7 +234,9 @@ class RawPacketTrigger(Signature):
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
         item = scene.descriptor(argument(event, 0))
-        raw = item is not None and item.kind == "socket" and ("PACKET" in item.family or "SOCK_RAW" in item.flags)
+        # netlink's sockets are raw by name, and carry no packets: udev's clients filter what the kernel tells
+        inet = item is not None and item.family in ("AF_INET", "AF_INET6") and "SOCK_RAW" in item.flags
+        raw = item is not None and item.kind == "socket" and (inet or "PACKET" in item.family)
         if not raw or "SO_ATTACH_FILTER" not in str(argument(event, 2)) or scene.program in RAW:
             return None
         return Evidence(scene.exe or "unknown program", "file", item.family if item else "")

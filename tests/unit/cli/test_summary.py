@@ -204,3 +204,19 @@ def test_a_network_that_led_out_or_was_another_one_is_named() -> None:
     egress = {"flows": 1, "sent": 1, "received": 2, "blocked": {}}
     report["malkoha"]["network"] = {"asked": "vpn", "mode": "vpn", "way": "through wg0", "egress": egress}
     assert "  network vpn · through wg0 · 1 B out, 2 B in · 1 conversation · nothing blocked" in lines(report)
+
+
+def test_the_chain_shows_each_download_below_the_analysis_that_fetched_it() -> None:
+    link = {"url": "http://c2/kit.zip", "via": 1, "depth": 1, "id": 2, "name": "bot", "level": "clean", "score": 0.5}
+    second = {"url": "http://c2/y", "via": 1, "depth": 1, "id": 4, "name": "y", "status": "pending"}
+    below = {"url": "http://c2/x", "via": 2, "depth": 2, "id": None, "name": "x", "why": "it ran here"}
+    report = {"malkoha": {"chain": {"depth": 0, "links": [link, second, below]}}}
+    found = [line for line in lines(report) if "http" in line]
+    assert [line.split()[:3] for line in found] == [
+        ["analysis", "2", "http://c2/kit.zip"],
+        ["no", "analysis", "http://c2/x"],
+        ["analysis", "4", "http://c2/y"],
+    ]
+    assert found[0].rstrip().endswith("clean 0.5")
+    assert found[1].startswith("    no analysis")
+    assert "downloaded by analysis 7" in "".join(lines({"malkoha": {"chain": {"parent": 7, "depth": 1}}}))

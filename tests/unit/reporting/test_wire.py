@@ -71,6 +71,20 @@ def test_tables_are_bounded_and_nonsense_is_shown_as_it_is() -> None:
     assert len(names["rows"][0][0]) <= 301
 
 
+def test_the_chain_of_downloads_says_what_came_of_each() -> None:
+    link = {"url": "http://c2/kit.zip", "kind": "archive", "via": 1, "depth": 1, "id": 2, "name": "bot"}
+    verdict = {"level": "malicious", "score": 8.5, "signatures": ["removes_logs", "beacons"]}
+    below = {"url": "http://c2/x", "kind": "script", "via": 2, "depth": 2, "id": None, "why": "it ran here"}
+    made = wire(report() | {"malkoha": {"chain": {"links": [link | verdict, link | {"status": "pending"}, below]}}})
+    (table,) = made["tables"]
+    assert table["title"] == "Chain of downloads"
+    assert table["rows"] == [
+        ["http://c2/kit.zip", "archive", "analysis 1", "2: bot", "malicious 8.5: removes_logs, beacons"],
+        ["http://c2/kit.zip", "archive", "analysis 1", "2: bot", "pending"],
+        ["> http://c2/x", "script", "analysis 2", "none", "it ran here"],
+    ]
+
+
 def test_alerts_of_suricata_come_first() -> None:
     alert = {
         "severity": 1,
