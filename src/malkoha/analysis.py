@@ -298,6 +298,9 @@ class Session:
         if self._machine_ended():
             self._note(self._machine_ended())
             return "machine off"
+        if self.store.stop.exists():
+            self._note("the run was cancelled")
+            return "interrupted"
         return None
 
     def _awaits_others(self) -> bool:

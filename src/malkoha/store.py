@@ -93,6 +93,11 @@ class Store:
         return self.root / "sample"
 
     @property
+    def stop(self) -> Path:
+        """Is there when the run shall end before its time."""
+        return self.root / "stop"
+
+    @property
     def log(self) -> Path:
         return self.root / "analysis.log"
 

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import io
-import os
-import re
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sandboxapi.cuckoo import CuckooAPI
 
 from malkoha.store import Home
 from malkoha.tasks import Tasks
+from tests.contracts.serving import serving_process
 from tests.unit.web.conftest import REPORT, SCRIPT, finish
-
-LINE = re.compile(r"listens on (http://127\.0\.0\.1:[0-9]+/)")
 
 
 @pytest.fixture
-def server(home: Home, tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    said = tmp_path / "said"
-    command = [sys.executable, "-m", "malkoha.cli", "serve", "--port", "0", "--slots", "0"]
-    environment = {**os.environ, "MALKOHA_HOME": str(home.root)}
-    with said.open("wb") as stderr, subprocess.Popen(command, stderr=stderr, env=environment) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while (found := LINE.search(said.read_text())) is None:
-                assert process.poll() is None, said.read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            yield found[1], process
-        finally:
-            process.kill()
+def server(home: Home) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    with serving_process(home) as served:
+        yield served
 
 
 def test_the_whole_way_of_a_sample(server: tuple[str, subprocess.Popen[bytes]], home: Home) -> None:

@@ -77,8 +77,8 @@ class Decoder:
             for chunk in records.chunks(file):
                 entries = pairs.feed(chunk)
                 later = [(entry, far[entry]) for entry in pairs.waiting.values() if entry in far]
-                data, returns = _returns(chunk, entries, later, file)
-                batch = self._batch(chunk, data, returns, shown)
+                data, returns = returns_of(chunk, entries, later, file)
+                batch = self.batch(chunk, data, returns, shown)
                 if len(batch):
                     yield batch
             self.reading.orphans += shown.orphans
@@ -99,7 +99,7 @@ class Decoder:
         self.reading.unread_bytes = os.fstat(file.fileno()).st_size - end
         return far
 
-    def _batch(self, chunk: Chunk, data: bytes, returns: Words, shown: Calls) -> pa.RecordBatch:
+    def batch(self, chunk: Chunk, data: bytes, returns: Words, shown: Calls) -> pa.RecordBatch:
         """Make the rows of one piece: calls all at once, what the scheduler did and lines of text one by one."""
         import numpy as np
 
@@ -218,7 +218,7 @@ class Decoder:
         self._lines.add(line, base["seq"], (base["time_ns"], base["pid"], base["tid"]))
 
 
-def _returns(chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO) -> tuple[bytes, Words]:
+def returns_of(chunk: Chunk, entries: Words, later: list[tuple[int, int]], file: BinaryIO) -> tuple[bytes, Words]:
     """Map the start of each ENTER of a piece to that of its EXIT, -1 where there is none; both in words of 8 bytes.
 
     Returns that stand in later pieces are fetched and put behind the piece's own bytes.

@@ -93,22 +93,26 @@ def scan(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def chunks(file: BinaryIO) -> Iterator[Chunk]:
     """Read a file of records piece by piece, in memory of a few pieces; ends where ``scan`` ends."""
-    import numpy as np
-
     base, rest = 0, b""
     while block := file.read(CHUNK):
         data = rest + block
-        starts, sizes, kinds, sense = _index(data)
-        end = int(starts[-1]) * 8 + int(sizes[-1]) if len(starts) else 0
-        if end:
-            used = kinds != PAD
-            rest, data = data[end:], data[:end]
-            yield Chunk(base, data, starts[used], kinds[used], np.frombuffer(data, "<i4"))
-        else:
-            rest = data
+        chunk, sense = whole(data, base)
+        rest = data[len(chunk.data) :]
+        if chunk.data:
+            yield chunk
         if not sense:
             return
-        base += end
+        base += len(chunk.data)
+
+
+def whole(data: bytes, base: int = 0) -> tuple[Chunk, bool]:
+    """Return the whole records at the beginning of ``data``, and whether what follows could be one."""
+    import numpy as np
+
+    starts, sizes, kinds, sense = _index(data)
+    end = int(starts[-1]) * 8 + int(sizes[-1]) if len(starts) else 0
+    used, data = kinds != PAD, data[:end]
+    return Chunk(base, data, starts[used], kinds[used], np.frombuffer(data, "<i4")), sense
 
 
 def _index(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.uint16], bool]:

@@ -19,19 +19,28 @@ from malkoha.errors import MalkohaError, UsageError
 from malkoha.machinery import image as images
 from malkoha.model.task import Sample, Status, Task
 from malkoha.store import Store
-from malkoha.web import shapes
-from malkoha.web.service import Given, Service, needs
-from malkoha.web.submitting import again
+from malkoha.web import acting, shapes
+from malkoha.web.service import Given, Number, Service, needs
 from malkoha.web.tokens import Role
 
-router = APIRouter(dependencies=[needs(Role.READ)])
+router = APIRouter(tags=["cuckoo"], dependencies=[needs(Role.READ)])
 SUBMIT, ADMIN = [needs(Role.SUBMIT)], [needs(Role.ADMIN)]
-Number = Annotated[int, InPath(ge=0, le=(1 << 31) - 1)]
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
 )
 """Of report.html, whose own policy lets run only its own scripts: whatever it holds, it cannot speak to the service."""
+
+
+def answers(*kinds: str) -> dict[str, Any]:
+    """Describe a route that answers with a file of one of these media types."""
+    content = {kind: {"schema": {} if kind == "application/json" else {"type": "string"}} for kind in kinds}
+    return {"response_class": FileResponse, "responses": {200: {"description": "The file", "content": content}}}
+
+
+BYTES = answers("application/octet-stream")
+PCAP = answers("application/vnd.tcpdump.pcap")
+REPORT = answers("application/json", "text/html")
 HASHES = {32: "md5", 64: "sha256"}
 
 
@@ -107,7 +116,7 @@ def tasks_reschedule_at(
 def _reschedule(given: Service, task_id: int, priority: int | None) -> dict[str, Any]:
     """Put a new task like this one into the queue; this one is then ``recovered``, as in Cuckoo."""
     task = _task(given, task_id)
-    new = again(given, task, priority)
+    new = acting.again(given, task, priority)
     if task.status not in (Status.RUNNING, Status.COMPLETED, Status.RECOVERED):
         given.tasks.move(task_id, Status.RECOVERED)
     return {"status": "OK", "task_id": new.id}
@@ -118,12 +127,11 @@ def tasks_delete(given: Given, task_id: Number) -> dict[str, Any]:
     """Delete a task with all that it made."""
     _task(given, task_id)
     try:
-        given.tasks.delete(task_id)
+        acting.erase(given, task_id)
     except UsageError as error:
         raise HTTPException(404, "Task not found") from error
     except MalkohaError as error:
         raise HTTPException(500, "The task is currently being processed, cannot delete") from error
-    shutil.rmtree(given.home.analysis(task_id).root, ignore_errors=True)
     return {"status": "OK"}
 
 
@@ -135,13 +143,13 @@ def tasks_rereport(given: Given, task_id: Number) -> dict[str, Any]:
     return {"success": True}
 
 
-@router.get("/tasks/report/{task_id}")
+@router.get("/tasks/report/{task_id}", **REPORT)
 def tasks_report_json(given: Given, task_id: Number) -> FileResponse:
     """Give report.json."""
     return tasks_report(given, task_id, "json")
 
 
-@router.get("/tasks/report/{task_id}/{form}")
+@router.get("/tasks/report/{task_id}/{form}", **REPORT)
 def tasks_report(given: Given, task_id: Number, form: str) -> FileResponse:
     """Give the report as it lies in the analysis folder."""
     store = _store(given, task_id)
@@ -184,7 +192,7 @@ def files_view(given: Given, kind: str, value: str) -> dict[str, Any]:
     return {"sample": shapes.sample(sample, given.tasks.first_of([sample.sha256]).get(sample.sha256))}
 
 
-@router.get("/files/get/{sha256}")
+@router.get("/files/get/{sha256}", **BYTES)
 def files_get(given: Given, sha256: str) -> FileResponse:
     """Give the bytes of a sample."""
     task = _by_hash(given, "sha256", sha256.lower()) if len(sha256) == 64 else None
@@ -193,7 +201,7 @@ def files_get(given: Given, sha256: str) -> FileResponse:
     return _bytes(given.home.analysis(task.id).sample, sha256.lower())
 
 
-@router.get("/pcap/get/{task_id}")
+@router.get("/pcap/get/{task_id}", **PCAP)
 def pcap_get(given: Given, task_id: Number) -> FileResponse:
     """Give the capture of a run."""
     return _bytes(_store(given, task_id).pcap, f"{task_id}.pcap", "application/vnd.tcpdump.pcap")
@@ -209,7 +217,7 @@ def memory_list(given: Given, task_id: Number) -> dict[str, Any]:
     return {"dump_files": names}
 
 
-@router.get("/memory/get/{task_id}/{pid}")
+@router.get("/memory/get/{task_id}/{pid}", **BYTES)
 def memory_get(given: Given, task_id: Number, pid: Number) -> FileResponse:
     """Give the memory of one process."""
     return _bytes(_store(given, task_id).process_memory(pid), f"{task_id}-{pid}.dmp")
@@ -255,10 +263,7 @@ def cuckoo_status(given: Given) -> dict[str, Any]:
 
 
 def _task(given: Service, task_id: int) -> Task:
-    try:
-        return given.tasks.get(task_id)
-    except UsageError as error:
-        raise HTTPException(404, "Task not found") from error
+    return acting.need_task(given, task_id, "Task not found")
 
 
 def _store(given: Service, task_id: int) -> Store:
@@ -272,10 +277,7 @@ def _shown(given: Service, tasks: list[Task]) -> list[dict[str, Any]]:
 
 def _sample_of(given: Service, sample_id: int) -> Sample:
     """Return the sample of an id, which is that of the first task that had it."""
-    try:
-        task = given.tasks.get(sample_id)
-    except UsageError as error:
-        raise HTTPException(404, "Sample not found") from error
+    task = acting.need_task(given, sample_id, "Sample not found")
     if task.sample is None or task.category != "file":
         raise HTTPException(404, "Sample not found")
     return task.sample

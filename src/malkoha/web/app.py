@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 import malkoha
@@ -19,17 +22,56 @@ from malkoha.web import api, session, submitting
 from malkoha.web.access import Access
 from malkoha.web.guard import Guard
 from malkoha.web.service import Service
+from malkoha.web.v1 import description, knowledge, live, models, results, traces
+from malkoha.web.v1 import tasks as tasks_v1
 
-ROUTERS = (session.router, submitting.router, api.router)
+ROUTERS = (
+    session.router,
+    tasks_v1.router,
+    live.router,
+    traces.router,
+    results.router,
+    knowledge.router,
+    description.router,
+    submitting.router,
+    api.router,
+)
 """Each asks for a role (``service.needs``), but that by which callers log in."""
 
 log = logging.getLogger(__name__)
 
 
+class Application(FastAPI):
+    """A FastAPI whose description tells what is really answered: ``models.REFUSALS``, never 422."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            found = super().openapi()
+            for methods in found["paths"].values():
+                for told in methods.values():
+                    told["responses"].pop("422", None)
+            for name in ("HTTPValidationError", "ValidationError"):
+                found["components"]["schemas"].pop(name, None)
+            found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+            found["security"] = [{"token": []}]
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
 def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool = False) -> Guard:
     """Return the ASGI application of one home; ``exposed`` says that it can be reached from other machines."""
     access = Access(home, settings, exposed=exposed)
-    app = FastAPI(title="malkoha", version=malkoha.__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = Application(
+        title="malkoha",
+        version=malkoha.__version__,
+        description="malkoha's own interface (/api/v1), and Cuckoo 2's.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=models.REFUSALS,
+        form_limits={"max_fields": 128, "max_files": 100, "max_part_size": 256 << 10},
+    )
     app.state.service = Service(home, settings, tasks, access)
     for router in ROUTERS:
         app.include_router(router)
@@ -40,14 +82,22 @@ def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool =
     return Guard(app, access, settings)
 
 
-def _said(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"message": printable(message)}, status)
+def _said(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"message": printable(message)}, status, headers)
 
 
 def _refused(request: Request, error: Exception) -> JSONResponse:
-    del request
     assert isinstance(error, HTTPException)
-    return _said(error.status_code, str(error.detail))
+    headers = error.headers
+    if error.status_code == 405:
+        # the framework names the methods of the first route alone that has the path
+        headers = {"allow": ", ".join(sorted(_methods(request.scope["path"])))}
+    return _said(error.status_code, str(error.detail), headers)
+
+
+def _methods(path: str) -> set[str]:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 
 import msgspec
 from fastapi import Form
@@ -13,6 +13,7 @@ from malkoha.errors import SubmitError
 from malkoha.machinery import image as images
 from malkoha.model.task import Options
 from malkoha.store import Home
+from malkoha.web.acting import Wanted
 
 Field = Annotated[str, Form()]
 ROUTES = {"": "", "none": "none", "drop": "drop", "sim": "sim", "inetsim": "sim"} | {mode: mode for mode in ROUTED}
@@ -24,11 +25,7 @@ FALSE = ("", "0", "no", "false", "off", "none")
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What one form asks for."""
 
-    options: Options
-    priority: int
-    unique: bool
-    facts: dict[str, Any]
-    """Fields of Task: custom, owner, tags."""
+    wanted: Wanted
     ignored: list[str]
     """Fields that were given and have no effect here."""
 
@@ -68,10 +65,12 @@ class Asking:
             raise SubmitError(f"a priority of {priority} is not possible", "", "1 to 100")
         tags = [tag.strip() for tag in fields["tags"].split(",") if tag.strip()]
         return Asked(
-            options=_options(fields, home, settings),
-            priority=priority,
-            unique=_true(fields["unique"]),
-            facts={"custom": fields["custom"], "owner": fields["owner"], "tags": tags},
+            wanted=Wanted(
+                options=_options(fields, home, settings),
+                priority=priority,
+                unique=_true(fields["unique"]),
+                facts={"custom": fields["custom"], "owner": fields["owner"], "tags": tags},
+            ),
             ignored=[name for name in ("clock", "enforce_timeout") if _true(fields[name])],
         )
 

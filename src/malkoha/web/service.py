@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Path, Request
 from fastapi.params import Depends as Dependency
 
 from malkoha.config import Settings
-from malkoha.store import Home
+from malkoha.errors import UsageError
+from malkoha.model.task import Task
+from malkoha.store import Home, Store
 from malkoha.tasks import Tasks
 from malkoha.web.access import Access, Caller
 from malkoha.web.tokens import Role
@@ -58,3 +60,26 @@ def needs(role: Role) -> Dependency:
 
 
 Asker = Annotated[Caller | None, Depends(caller)]
+
+
+Number = Annotated[int, Path(ge=0, le=(1 << 31) - 1)]
+"""The id of a task in a path."""
+
+
+def found_task(given: Given, task_id: Number) -> Task:
+    """Return the task that a path names."""
+    try:
+        return given.tasks.get(task_id)
+    except UsageError as error:
+        raise HTTPException(404, f"There is no task {task_id}") from error
+
+
+Found = Annotated[Task, Depends(found_task)]
+
+
+def _store(given: Given, task: Found) -> Store:
+    return given.home.analysis(task.id)
+
+
+Kept = Annotated[Store, Depends(_store)]
+"""The analysis folder of the task that a path names."""

@@ -9,16 +9,18 @@ from fastapi import APIRouter, Body, HTTPException, Request, Response
 from malkoha.web.service import Asker, Given
 
 router = APIRouter(prefix="/api/v1/session", tags=["session"])
+OPEN: dict[str, Any] = {"security": []}
+"""These need no token: they are how a browser comes to a session."""
 
 
-@router.get("")
+@router.get("", openapi_extra=OPEN)
 def session_view(given: Given, asker: Asker) -> dict[str, Any]:
     """Tell who asks, with which role, and whether a token is asked for at all."""
     name, role = (asker.name, asker.role.value) if asker else (None, None)
     return {"name": name, "role": role, "needed": given.access.asks()}
 
 
-@router.post("")
+@router.post("", openapi_extra=OPEN)
 def session_open(
     given: Given, request: Request, response: Response, token: Annotated[str, Body(embed=True, max_length=512)]
 ) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def session_open(
     return {"name": asker.name, "role": asker.role.value}
 
 
-@router.delete("")
+@router.delete("", openapi_extra=OPEN)
 def session_close(given: Given, request: Request, response: Response) -> dict[str, Any]:
     """End the session."""
     given.access.log_out(request, response)

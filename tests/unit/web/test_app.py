@@ -20,6 +20,6 @@ def test_a_wrong_parameter_is_named(client: TestClient) -> None:
 
 
 def test_the_interface_describes_itself(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
     assert "/tasks/create/file" in paths
     assert "/tasks/report/{task_id}/{form}" in paths
