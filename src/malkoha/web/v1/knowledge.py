@@ -11,6 +11,7 @@ from fastapi import APIRouter
 
 import malkoha
 from malkoha import submit
+from malkoha.config import ROUTED, Settings
 from malkoha.machinery import image as images
 from malkoha.model.task import Status, Task
 from malkoha.reporting.exports import Format
@@ -77,11 +78,16 @@ def view_abilities(given: Given) -> dict[str, Any]:
         "version": malkoha.__version__,
         "machines": machines,
         "packages": submit.package_names(),
-        "networks": list(submit.NETWORKS),
+        "networks": [mode for mode in submit.NETWORKS if _is_open(mode, given.settings)],
         "engines": list(submit.ENGINES),
         "formats": [form.value for form in Format],
         "max_sample_mb": given.settings.analysis.max_sample_mb,
     }
+
+
+def _is_open(mode: str, settings: Settings) -> bool:
+    """Tell whether a task can ask for this network: a route has to be set up by an administrator."""
+    return mode not in ROUTED or bool(submit.way_out(mode, settings.routes))
 
 
 def _days(tasks: list[Task], now: datetime) -> list[dict[str, Any]]:

@@ -31,7 +31,7 @@ def submit_tasks(
     package: Annotated[str, Form(description="How to start it; empty: what fits.", max_length=64)] = "",
     arguments: Text = "",
     user: Annotated[str, Form(max_length=32)] = "root",
-    network: Annotated[Literal["", "none", "sim", "drop"], Form()] = "",
+    network: Annotated[str, Form(description="One of ``networks`` of /api/v1/abilities.", max_length=32)] = "",
     engine: Annotated[Literal["tracepoint", "kprobe"], Form()] = "tracepoint",
     image: Annotated[str, Form(max_length=64)] = "default",
     memory: Annotated[bool, Form()] = False,
@@ -59,7 +59,7 @@ def submit_tasks(
         time=time,
         extra=dict(_pair(each) for each in option or []),
     )
-    submit.check(chosen)
+    submit.check(chosen, given.settings.routes)
     facts = {"custom": custom, "owner": owner, "tags": tags or []}
     batch = Batch(given, Wanted(options=chosen, priority=priority, facts=facts), together=len(files or []) > 1)
     try:

@@ -38,3 +38,4 @@ def test_abilities(client: TestClient) -> None:
     assert "shell" in found["packages"]
     assert found["machines"] == []
     assert "stix" in found["formats"]
+    assert found["networks"] == ["none", "sim", "drop"]
