@@ -13,8 +13,8 @@ from malkoha.web.tokens import Tokens as Secrets
 from tests.contracts.serving import serving
 from tests.unit.web.conftest import finish
 
-NO_END = r"/live$"
-"""A stream that goes on as long as its task waits."""
+NO_END = r"/live$|^/exit$"
+"""A stream that goes on as long as its task waits, and the end of the service."""
 UNTOLD = "positive_data_acceptance"
 """What is valid by the schema may still name a machine that is not there, or neither a file nor a URL."""
 

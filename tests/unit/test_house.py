@@ -40,6 +40,7 @@ TESTED_TOGETHER = {
     "web/access.py": "unit/web/test_session.py",
     "web/acting.py": "unit/web/v1/test_tasks.py",
     "web/asking.py": "unit/web/test_submitting.py",
+    "web/packing.py": "unit/web/test_api.py",
     "web/service.py": "unit/web/test_api.py",
     "web/v1/models.py": "unit/web/v1/test_tasks.py",
     "web/shapes.py": "unit/web/test_api.py",

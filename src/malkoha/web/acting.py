@@ -20,6 +20,8 @@ from malkoha.processing import containers
 from malkoha.web.service import Service
 
 _BLOCK = 1 << 20
+_LOOKED_THROUGH = 5000
+"""Tasks in which a hash without an index is looked for."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +146,17 @@ def cancel(given: Service, task: Task, who: str) -> Task:
         raise HTTPException(409, f"Task {task.id} is {task.status.value} and cannot be cancelled")
     given.home.analysis(task.id).stop.touch()
     return task
+
+
+def samples(given: Service, kind: str, value: str) -> list[Task]:
+    """Return the tasks of a sample by its md5, sha1 or sha256, the newest first; by sha1 among the newest only."""
+    if kind == "sha1":
+        newest = given.tasks.all(limit=_LOOKED_THROUGH)
+        return [task for task in newest if task.category == "file" and task.sample and task.sample.sha1 == value]
+    if kind == "md5":
+        first = given.tasks.with_md5(value)
+        value = first.sample.sha256 if first is not None and first.sample is not None else ""
+    return given.tasks.all(sha256=value) if value else []
 
 
 def need_task(given: Service, task_id: int, message: str) -> Task:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, HTTPException
+from fastapi import APIRouter, BackgroundTasks, Depends, HTTPException
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 
 import malkoha
 from malkoha.errors import MalkohaError, UsageError
 from malkoha.machinery import image as images
 from malkoha.model.task import Sample, Status, Task
 from malkoha.store import Store
-from malkoha.web import acting, shapes
+from malkoha.web import acting, packing, shapes
 from malkoha.web.service import Given, Number, Service, needs
 from malkoha.web.tokens import Role
 
@@ -40,7 +41,7 @@ def answers(*kinds: str) -> dict[str, Any]:
 
 BYTES = answers("application/octet-stream")
 PCAP = answers("application/vnd.tcpdump.pcap")
-REPORT = answers("application/json", "text/html")
+REPORT = answers("application/json", "text/html", "application/x-tar")
 HASHES = {32: "md5", 64: "sha256"}
 
 
@@ -144,14 +145,14 @@ def tasks_rereport(given: Given, task_id: Number) -> dict[str, Any]:
 
 
 @router.get("/tasks/report/{task_id}", **REPORT)
-def tasks_report_json(given: Given, task_id: Number) -> FileResponse:
+def tasks_report_json(given: Given, task_id: Number) -> Response:
     """Give report.json."""
     return tasks_report(given, task_id, "json")
 
 
 @router.get("/tasks/report/{task_id}/{form}", **REPORT)
-def tasks_report(given: Given, task_id: Number, form: str) -> FileResponse:
-    """Give the report as it lies in the analysis folder."""
+def tasks_report(given: Given, task_id: Number, form: str) -> Response:
+    """Give the report: json, html, or a tar archive of ``all`` files (no memory) or of the ``dropped`` ones."""
     store = _store(given, task_id)
     if form == "json":
         return FileResponse(_need(store.report_json, "Report not found"), media_type="application/json")
@@ -159,6 +160,10 @@ def tasks_report(given: Given, task_id: Number, form: str) -> FileResponse:
         path = _need(store.report_html, "Report not found")
         headers = {"content-security-policy": REPORT_POLICY}
         return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
+    if form == "all":
+        return packing.tar(_everything(store), f"{task_id}.tar.bz2")
+    if form == "dropped":
+        return packing.tar(_listed(store.dropped, "files"), f"{task_id}-dropped.tar.bz2")
     raise HTTPException(400, "Invalid report format")
 
 
@@ -169,11 +174,23 @@ def tasks_summary(given: Given, task_id: Number) -> dict[str, Any]:
     return shapes.summary(msgspec.json.decode(path.read_bytes(), type=dict[str, Any]))
 
 
-@router.get("/tasks/screenshots/{task_id}")
-def tasks_screenshots(given: Given, task_id: Number) -> dict[str, Any]:
-    """List the screenshots: a guest without a screen has none."""
-    _store(given, task_id)
-    return {"screenshots": []}
+@router.get("/tasks/screenshots/{task_id}", **answers("application/zip"))
+def tasks_screenshots(given: Given, task_id: Number) -> Response:
+    """Give the screenshots as a zip; a guest without a screen has none."""
+    shots = _listed(_store(given, task_id).screenshots, "shots")
+    if not shots:
+        raise HTTPException(404, "Screenshots not found")
+    return packing.zipped(shots, f"{task_id}-screenshots.zip")
+
+
+@router.get("/tasks/screenshots/{task_id}/{number}", **answers("image/jpeg", "image/png"))
+def tasks_screenshot(given: Given, task_id: Number, number: Number) -> FileResponse:
+    """Give one screenshot."""
+    folder = _store(given, task_id).screenshots
+    for ending, kind in (("jpg", "image/jpeg"), ("png", "image/png")):
+        if (path := folder / f"{number:04d}.{ending}").is_file():
+            return FileResponse(path, media_type=kind)
+    raise HTTPException(404, "Screenshot not found")
 
 
 @router.get("/files/view/{kind}/{value}")
@@ -238,13 +255,21 @@ def machines_view(given: Given, name: str) -> dict[str, Any]:
     raise HTTPException(404, "Machine not found")
 
 
+@router.get("/exit", dependencies=ADMIN)
+def end(background: BackgroundTasks) -> dict[str, str]:
+    """End the service, once this has been answered; what was running goes back into the queue."""
+    background.add_task(os.kill, os.getpid(), signal.SIGTERM)
+    return {"message": "Server stopped"}
+
+
 @router.get("/cuckoo/status")
 def cuckoo_status(given: Given) -> dict[str, Any]:
     """Tell how this service does."""
     counts = given.tasks.counts()
     known = (Status.PENDING, Status.RUNNING, Status.COMPLETED, Status.REPORTED)
     machines = len(_machines(given))
-    total, used, free = shutil.disk_usage(given.home.root)
+    usage = shutil.disk_usage(given.home.root)
+    disk = {"total": usage.total, "used": usage.used, "free": usage.free}
     page = os.sysconf("SC_PAGE_SIZE")
     memory, available = os.sysconf("SC_PHYS_PAGES") * page, os.sysconf("SC_AVPHYS_PAGES") * page
     return {
@@ -253,7 +278,7 @@ def cuckoo_status(given: Given) -> dict[str, Any]:
         "hostname": socket.gethostname(),
         "machines": {"total": machines, "available": machines},
         "tasks": {"total": sum(counts.values())} | {status.value: counts[status] for status in known},
-        "diskspace": {"analyses": {"total": total, "used": used, "free": free}},
+        "diskspace": {"analyses": disk, "binaries": disk, "temporary": disk},
         "cpuload": list(os.getloadavg()),
         "cpucount": os.cpu_count(),
         "memory": round(100 * (memory - available) / memory, 1),
@@ -292,6 +317,19 @@ def _by_hash(given: Service, kind: str, value: str) -> Task | None:
 
 def _machines(given: Service) -> list[dict[str, Any]]:
     return [shapes.machine(image, number) for number, image in enumerate(images.list_images(given.home), 1)]
+
+
+def _listed(folder: Path, name: str) -> list[tuple[str, Path]]:
+    """Return the files that lie in a folder, each with its name below ``name``; no links, nothing further down."""
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [(f"{name}/{path.name}", path) for path in found if path.is_file() and not path.is_symlink()]
+
+
+def _everything(store: Store) -> list[tuple[str, Path]]:
+    found = [path for path in sorted(store.root.rglob("*")) if path.is_file() and not path.is_symlink()]
+    left_out = (store.memory, store.machine_memory)
+    kept = [path for path in found if not any(path.is_relative_to(place) for place in left_out)]
+    return [(str(path.relative_to(store.root)), path) for path in kept]
 
 
 def _need(path: Path, message: str) -> Path:

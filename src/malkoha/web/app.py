@@ -18,7 +18,7 @@ from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.log import printable
 from malkoha.store import Home
 from malkoha.tasks import Tasks
-from malkoha.web import api, session, submitting
+from malkoha.web import api, cape, session, submitting
 from malkoha.web.access import Access
 from malkoha.web.guard import Guard
 from malkoha.web.service import Service
@@ -35,6 +35,7 @@ ROUTERS = (
     description.router,
     submitting.router,
     api.router,
+    cape.router,
 )
 """Each asks for a role (``service.needs``), but that by which callers log in."""
 
@@ -64,7 +65,7 @@ def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool =
     app = Application(
         title="malkoha",
         version=malkoha.__version__,
-        description="malkoha's own interface (/api/v1), and Cuckoo 2's.",
+        description="malkoha's own interface (/api/v1), Cuckoo 2's, and a part of CAPE's (/apiv2).",
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

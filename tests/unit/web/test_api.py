@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import io
+import os
+import signal
+import tarfile
+import zipfile
 from collections.abc import Callable
 from hashlib import md5, sha256
 
@@ -62,7 +67,7 @@ def test_what_is_not_there(client: TestClient, submitted: Submitted) -> None:
     assert message(client.get("/memory/list/1"), 404) == "Memory dump not found"
     assert message(client.get("/machines/view/x"), 404) == "Machine not found"
     assert message(client.get("/tasks/rereport/1"), 404) == "The task was not run to its end"
-    assert message(client.get("/tasks/report/1/all"), 400) == "Invalid report format"
+    assert message(client.get("/tasks/report/1/pdf"), 400) == "Invalid report format"
     assert message(client.get("/no/such"), 404) == "Not Found"
     assert message(client.post("/tasks/list"), 405) == "Method Not Allowed"
 
@@ -87,7 +92,40 @@ def test_reports(client: TestClient, submitted: Submitted, tasks: Tasks) -> None
     assert short["signatures"] == REPORT["signatures"]
     assert short["behavior"] == {"summary": {"file_read": ["/etc/passwd"]}, "processtree": []}
     assert (short["malkoha"]["verdict"]["level"], "strings" in short) == ("clean", False)
-    assert client.get("/tasks/screenshots/1").json() == {"screenshots": []}
+    assert message(client.get("/tasks/screenshots/1"), 404) == "Screenshots not found"
+
+
+def test_screenshots(client: TestClient, submitted: Submitted, tasks: Tasks) -> None:
+    store = tasks.home.analysis(submitted())
+    store.screenshots.mkdir()
+    (store.screenshots / "0001.jpg").write_bytes(b"picture")
+    with zipfile.ZipFile(io.BytesIO(client.get("/tasks/screenshots/1").content)) as archive:
+        assert archive.read("shots/0001.jpg") == b"picture"
+    answer = client.get("/tasks/screenshots/1/1")
+    assert (answer.content, answer.headers["content-type"]) == (b"picture", "image/jpeg")
+    assert message(client.get("/tasks/screenshots/1/2"), 404) == "Screenshot not found"
+
+
+def test_archives_of_an_analysis(client: TestClient, submitted: Submitted, tasks: Tasks) -> None:
+    store = tasks.home.analysis(submitted())
+    finish(tasks, 1)
+    store.dropped.mkdir()
+    (store.dropped / "ab").write_bytes(b"dropped")
+    (store.dropped / "link").symlink_to("/etc/passwd")
+    store.machine_memory.write_bytes(b"memory")
+    with tarfile.open(fileobj=io.BytesIO(client.get("/tasks/report/1/dropped").content)) as archive:
+        assert archive.getnames() == ["files/ab"]
+    with tarfile.open(fileobj=io.BytesIO(client.get("/tasks/report/1/all").content)) as archive:
+        assert {"report.json", "sample", "dropped/ab"} <= set(archive.getnames())
+        assert not {"memory.dmp", "dropped/link"} & set(archive.getnames())
+        assert archive.getmember("sample").mode == 0o600
+
+
+def test_the_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr("malkoha.web.api.os.kill", lambda *who: sent.append(who))
+    assert client.get("/exit/").json() == {"message": "Server stopped"}
+    assert sent == [(os.getpid(), signal.SIGTERM)]
 
 
 def test_files(client: TestClient, submitted: Submitted) -> None:

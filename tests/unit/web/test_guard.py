@@ -65,12 +65,13 @@ def test_loopback() -> None:
     ]
 
 
-def test_roles(home: Home, tasks: Tasks) -> None:
+def test_roles(home: Home, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("malkoha.web.api.os.kill", lambda *who: None)
     client = connect(home, tasks)
     ways: dict[Role, list[tuple[str, str]]] = {
         Role.READ: [("GET", "/tasks/list"), ("GET", "/cuckoo/status")],
         Role.SUBMIT: [("POST", "/tasks/create/url"), ("GET", "/tasks/reschedule/1"), ("GET", "/tasks/rereport/1")],
-        Role.ADMIN: [("GET", "/tasks/delete/1")],
+        Role.ADMIN: [("GET", "/tasks/delete/1"), ("GET", "/exit")],
     }
     secrets = {role: Secrets(home).add(role.value, role) for role in Role}
     for held, secret in secrets.items():

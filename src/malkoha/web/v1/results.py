@@ -16,7 +16,7 @@ from malkoha.errors import UsageError
 from malkoha.reporting import exports
 from malkoha.reporting.comparison import compare
 from malkoha.store import Store
-from malkoha.web import acting, shapes
+from malkoha.web import acting, packing, shapes
 from malkoha.web.api import REPORT_POLICY
 from malkoha.web.service import Given, Kept, Number, Service, needs
 from malkoha.web.tokens import Role
@@ -91,7 +91,7 @@ def task_export(kept: Kept, task_id: Number, form: exports.Format) -> StreamingR
         raise
     name = f"{task_id}-{form.value}.{form.ending}"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_sent(made), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(packing.pieces(made), media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/compare", responses={200: {"model": dict[str, Any]}})
@@ -148,9 +148,3 @@ def _dropped_names(kept: Store) -> dict[str, str]:
         return {}
     dropped = _report(kept).get("dropped") or []
     return {str(each.get("sha256")): str(each.get("filepath", "")) for each in dropped if isinstance(each, dict)}
-
-
-def _sent(made: Any) -> Iterator[bytes]:
-    with made:
-        while block := made.read(1 << 20):
-            yield block
