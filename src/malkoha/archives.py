@@ -20,7 +20,7 @@ from malkoha.errors import SubmitError
 from malkoha.inguest import packages
 from malkoha.model.task import Options, Task
 from malkoha.processing import archive, containers
-from malkoha.processing.containers import Contents, Limits, Member
+from malkoha.processing.members import Contents, Limits, Member
 from malkoha.store import Home
 
 MOST = 10
@@ -86,8 +86,7 @@ def _is_archive(path: bytes) -> bool:
         if not place.is_file():
             return False
         with place.open("rb") as file:
-            head = file.read(containers.HEAD)
-            return containers.kind_of(head) in ("7z", "rar") or containers.is_collection(file)
+            return containers.is_collection(file)
     except (OSError, ValueError):
         return False  # submit says what is wrong with it
 

@@ -71,7 +71,7 @@ def test_more_than_some_are_left_out_and_named(home: Home, tmp_path: Path) -> No
         (zipped({"a.txt": b"x"}), {}, r"nothing that can be run \(--option member=NAME takes one of a.txt"),
         (zipped({}), {}, "nothing that can be run"),
         (zipped({"a": ELF})[:40], {}, "nothing that can be run: damaged"),
-        (b"7z\xbc\xaf'\x1c" + bytes(40), {}, "nothing that can be run: 7z is not read"),
+        (b"7z\xbc\xaf'\x1c" + bytes(40), {}, "nothing that can be run: damaged: "),
         (sealed({"a": ELF}, "other"), {}, r"no password that was tried fits \(--option password=TEXT"),
         (zipped({"a": ELF}), {"member": "b"}, r"holds no member b \(it holds a\)"),
         (zipped({"c/a": ELF, "d/a": SCRIPT}), {"member": "a"}, r"several members a \(they are c/a, d/a\)"),

@@ -17,7 +17,8 @@ import msgspec
 
 from malkoha.errors import ProcessingError
 from malkoha.processing.base import Earlier, Facts, Processing
-from malkoha.processing.containers import HEAD, Contents, Limits, is_collection, kind_of, read
+from malkoha.processing.containers import HEAD, is_collection, kind_of, read
+from malkoha.processing.members import Contents, Limits
 
 TIMEOUT_S = 120.0
 MEMORY = 2 << 30

@@ -1,4 +1,4 @@
-"""Reads archives with bounds: zip, tar, gzip, bzip2 and xz in; members, contents by hash, and what was cut out.
+"""Reads archives with bounds: zip, tar, 7z, rar and others in; members, contents by hash, and what was cut out.
 
 Names are bytes of the archive and never become paths. A bomb ends at one of the limits: bytes of a member, bytes in
 all, bytes for each byte of the archive, members, depth.
@@ -20,12 +20,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import msgspec
 import pyzipper
+
+from malkoha.processing import unpackers
+from malkoha.processing.members import Contents, Full, Limits, Member
 
 CUSTOMARY = "infected"
 """The password that those who share samples agree on."""
-HEAD = 4096
+HEAD = 33 << 10
+"""Bytes that tell the format: an ISO image begins with 32 KiB of nothing."""
 NAME = 4096
 _CHUNK = 1 << 18
 _STEP = 10_240
@@ -39,65 +42,27 @@ _BROKEN = (
 """What the readers of the standard library raise on corrupt input."""
 
 
-class Limits(msgspec.Struct, frozen=True):
-    """Where reading ends, in bytes and numbers."""
-
-    members: int = 1_000
-    member: int = 256 << 20
-    total: int = 512 << 20
-    ratio: int = 250
-    """How many times the archive's size may come out of it, once that is more than 64 MiB."""
-    depth: int = 3
-    """Archives within archives."""
-
-
-class Member(msgspec.Struct):
-    """One entry of an archive, or of an archive within it."""
-
-    name: bytes
-    """With the names of the archives that it lies in before it, separated by a slash."""
-    size: int
-    """As the archive says; what came out when that was read."""
-    kind: str = "file"
-    sha256: str = ""
-    """Empty for what was not read; the content lies in the folder under this name."""
-    encrypted: bool = False
-    why: str = ""
-    """Why it was not read."""
-
-
-class Contents(msgspec.Struct):
-    """What an archive holds."""
-
-    format: str
-    members: list[Member] = []
-    password: str = ""
-    """What opened its encrypted members."""
-    remarks: list[str] = []
-    """What was cut or is damaged."""
-
-
 _TRADES = frozenset(
     (b"[Content_Types].xml", b"META-INF/MANIFEST.MF", b"AndroidManifest.xml", b"mimetype", b"__main__.py")
 )
 """Members of zip files that are something else: office files, Java and Android programs, Python programs."""
 
 
-class Full(Exception):  # noqa: N818 - a limit, no failure
-    """A limit was reached; the text says which."""
-
-
 class _Reader(Protocol):
-    def __call__(self, file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO[bytes] | None]]: ...
+    def __call__(self, file: IO[bytes], name: bytes, walk: Walk) -> Iterator[tuple[Member, IO[bytes] | None]]: ...
 
 
 def kind_of(head: bytes) -> str:
-    """Tell the format of an archive by its first bytes; empty for none. ``7z`` and ``rar`` are told but not read."""
+    """Tell the format of an archive by its first bytes; empty for none."""
     marks = (
         (b"PK\x03\x04", "zip"), (b"PK\x05\x06", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"), (b"7z\xbc\xaf'\x1c", "7z"), (b"Rar!\x1a\x07", "rar"),
+        (b"\xfd7zXZ\0", "xz"), (b"7z\xbc\xaf'\x1c", "7z"), (b"Rar!\x1a\x07", "rar"), (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\x04\x22\x4d\x18", "lz4"), (b"LZIP", "lzip"), (b"\x1f\x9d", "compress"), (b"MSCF\0\0\0\0", "cab"),
+        (b"07070", "cpio"), (b"!<arch>\ndebian-binary", "deb"), (b"\xed\xab\xee\xdb", "rpm"),
     )  # fmt: skip
-    return next((name for mark, name in marks if head.startswith(mark)), "tar" if _is_tar(head) else "")
+    if found := next((name for mark, name in marks if head.startswith(mark)), ""):
+        return found
+    return "tar" if _is_tar(head) else "iso" if head[32_769:32_774] == b"CD001" else ""
 
 
 def _is_tar(head: bytes) -> bool:
@@ -117,7 +82,7 @@ def read(path: Path, folder: Path, name: bytes, passwords: list[str], limits: Li
     """
     with path.open("rb") as file:
         contents = Contents(kind_of(file.read(HEAD)))
-        walk = _Walk(folder, contents, [*passwords, CUSTOMARY], limits or Limits(), path.stat().st_size)
+        walk = Walk(folder, contents, [*passwords, CUSTOMARY], limits or Limits(), path.stat().st_size)
         try:
             walk.enter(file, name, b"", 0)
         except Full as full:
@@ -125,7 +90,7 @@ def read(path: Path, folder: Path, name: bytes, passwords: list[str], limits: Li
     return contents
 
 
-class _Walk:
+class Walk:
     """The state of one reading: what is left of the limits."""
 
     def __init__(self, folder: Path, contents: Contents, passwords: list[str], limits: Limits, size: int) -> None:
@@ -230,7 +195,7 @@ def _line(error: BaseException) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def _zip(file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
+def _zip(file: IO[bytes], name: bytes, walk: Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
     del name
     with pyzipper.AESZipFile(file) as archive:
         for info in archive.infolist():
@@ -245,7 +210,7 @@ def _zip(file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO
             yield member, source
 
 
-def _opened(archive: Any, info: Any, member: Member, walk: _Walk) -> IO[bytes] | None:
+def _opened(archive: Any, info: Any, member: Member, walk: Walk) -> IO[bytes] | None:
     """Open a member of a zip; of an encrypted one give what the first password that fits makes of it."""
     try:
         if not member.encrypted:
@@ -276,7 +241,7 @@ def _fits(archive: Any, info: Any, password: str) -> bool:
     return True
 
 
-def _tar(file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
+def _tar(file: IO[bytes], name: bytes, walk: Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
     del name, walk
     with tarfile.open(fileobj=file, mode="r|", errors="surrogateescape", encoding="utf-8") as archive:
         for info in archive:
@@ -287,7 +252,7 @@ def _tar(file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO
 
 
 def _compressed(kind: Any, ending: bytes) -> _Reader:
-    def reader(file: IO[bytes], name: bytes, walk: _Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
+    def reader(file: IO[bytes], name: bytes, walk: Walk) -> Iterator[tuple[Member, IO[bytes] | None]]:
         with kind(file) as stream:
             head = stream.read(HEAD)
             whole = io.BufferedReader(_Joined(head, stream, walk.allowed), _STEP)
@@ -326,4 +291,11 @@ _READERS: dict[str, _Reader] = {
     "gzip": _compressed(lambda file: gzip.GzipFile(fileobj=file), b".gz"),
     "bzip2": _compressed(bz2.BZ2File, b".bz2"),
     "xz": _compressed(lzma.LZMAFile, b".xz"),
+    "zstd": _compressed(unpackers.Raw, b".zst"),
+    "lz4": _compressed(unpackers.Raw, b".lz4"),
+    "lzip": _compressed(unpackers.Raw, b".lz"),
+    "compress": _compressed(unpackers.Raw, b".Z"),
+    "7z": unpackers.seven_zip,
+    "rar": unpackers.rar,
+    **dict.fromkeys(("cpio", "deb", "rpm", "cab", "iso"), unpackers.any_format),
 }

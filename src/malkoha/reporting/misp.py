@@ -98,7 +98,7 @@ def _file(file: Mapping[str, Any], key: str) -> dict[str, Any]:
         "name": "file",
         "meta-category": "file",
         "template_uuid": FILE_TEMPLATE,
-        "template_version": "24",
+        "template_version": "25",
         "distribution": "5",
         "Attribute": [
             {

@@ -137,6 +137,8 @@ def _sample(file: Mapping[str, Any], url: str) -> dict[str, Any]:
             "value": url,
         }
     hashes = {name: str(file[key]) for name, key in _HASHES if file.get(key)}
+    if "TLSH" in hashes:
+        hashes["TLSH"] = hashes["TLSH"].removeprefix("T1")  # readers know it without its version
     return {
         "type": "file",
         "spec_version": "2.1",

@@ -9,7 +9,7 @@ import pytest
 from malkoha.errors import ProcessingError
 from malkoha.processing import runner
 from malkoha.processing.archive import ArchiveModule, unpack
-from malkoha.processing.containers import Limits
+from malkoha.processing.members import Limits
 from tests.unit.processing.folder import analysis
 from tests.unit.processing.test_containers import DIGEST, SCRIPT, sealed, zipped
 

@@ -106,6 +106,18 @@ def test_no_file_of_modules_is_forgotten() -> None:
     homes = {module.__module__.rsplit(".", 1)[-1] for module in MODULES}
     helpers = {"__init__", "base", "runner", "dns", "noise", "summary"}
     helpers |= {"attribution", "dialogues", "handshakes", "packets", "traffic"}
-    helpers |= {"confine", "containers", "elf_marks", "fuzzy", "languages", "payloads", "shell", "sigma_tables", "vba"}
+    helpers |= {
+        "confine",
+        "containers",
+        "elf_marks",
+        "fuzzy",
+        "languages",
+        "members",
+        "payloads",
+        "shell",
+        "sigma_tables",
+        "unpackers",
+        "vba",
+    }
     assert {path.stem for path in folder.glob("*.py")} - helpers == homes
     assert len({module.name for module in MODULES}) == len(MODULES)

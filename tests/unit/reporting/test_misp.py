@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
+from pymisp import MISPEvent, MISPObject
 
 from malkoha.reporting.misp import event
 from tests.unit.reporting.test_attack import REPORT
@@ -29,3 +33,15 @@ def test_an_event() -> None:
 
 def test_an_empty_report_makes_an_event_too() -> None:
     assert json.loads(event({}))["Event"]["Object"] == []
+
+
+@pytest.mark.parametrize("report", [REPORT, {}])
+def test_the_library_of_misp_reads_it_and_knows_the_object(report: dict[str, Any]) -> None:
+    read = MISPEvent()
+    read.load(event(report).decode())
+    assert len(read.attributes) == len(json.loads(event(report))["Event"]["Attribute"])
+    for each in read.objects:
+        known = MISPObject(each.name, strict=True)
+        for attribute in each.attributes:
+            known.add_attribute(attribute.object_relation, value=attribute.value)
+        assert known.template_uuid == each.template_uuid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -56,3 +57,16 @@ def test_a_url_and_an_empty_report(target: dict[str, Any]) -> None:
     found = objects({"target": target, "malkoha": {"verdict": {"level": "clean"}}})
     assert {"identity", "url", "malware-analysis"} <= {each["type"] for each in found}
     assert all("x.example/\\'" in each["pattern"] for each in found if each["type"] == "indicator")
+
+
+HOSTILE = {
+    "target": {"file": {"name": "a'\\]\n\u202e.sh", "sha256": "ab" * 32, "tlsh": "T1" + "AB" * 35, "size": 1}},
+    "behavior": {"summary": {"resolves_host": ["a'b.example", "x" * 300]}},
+}
+
+
+@pytest.mark.parametrize("report", [REPORT, HOSTILE, {"target": {"category": "url", "url": "http://x.example/'"}}, {}])
+def test_the_library_of_the_standard_reads_it(report: dict[str, Any]) -> None:
+    stix2: Any = import_module("stix2")  # it has no types
+    made = stix2.parse(bundle(report).decode(), allow_custom=False)
+    assert len(made.objects) == len(objects(report))
