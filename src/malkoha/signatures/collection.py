@@ -114,7 +114,7 @@ class SearchesDocuments(Signature):
     name = "searches_for_documents"
     description = "Searches the disk for documents, keys or wallets"
     severity = 2
-    attack = ("T1119", "T1083")
+    attack = ("T1119", "T1005", "T1083")
     programs = frozenset({"find", "locate", "plocate", "fd", "fdfind"})
     line = re.compile(rf"\.{_DOCUMENTS}\b|id_rsa|wallet\.dat|\.kdbx|credentials")
 
@@ -212,6 +212,7 @@ class ReadsScreen(Signature):
     attack = ("T1113",)
     paths = SCREENS
     access = READS
+    attempts = True
     ordinary = frozenset(
         {"Xorg", "Xwayland", "gnome-shell", "kwin_wayland", "weston", "plymouthd", "systemd-logind", "mutter"}
     )

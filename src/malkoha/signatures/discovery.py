@@ -307,7 +307,8 @@ class Shares(_Looks):
     attack = ("T1135",)
     programs = frozenset({"showmount", "smbclient", "smbmap", "mount", "findmnt", "df", "smbtree", "nfsstat"})
     line = re.compile(r"showmount|smbclient\s.*-\w*L|smbmap|smbtree|nfs|cifs|smb")
-    paths = table("/etc/{exports,fstab}", "/etc/samba/smb.conf")
+    paths = table("/etc/{exports,fstab}", "/etc/samba/smb.conf", "/proc/fs/nfsd/exports")
+    attempts = True
 
 
 class PasswordRules(_Looks):

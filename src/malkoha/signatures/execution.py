@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from malkoha.signatures.base import READS, Command, Evidence, Scene, Signature, Touch
+from malkoha.signatures.base import READS, SYSTEM, Command, Evidence, Scene, Signature, Touch
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import UNITS
-from malkoha.signatures.programs import DOWNLOADERS, INTERPRETERS, PACKAGERS, SHELLS
+from malkoha.signatures.programs import DOWNLOADERS, INTERPRETERS, PACKAGERS, PYTHONS, SHELLS
 
 DECODERS = frozenset(
     {"base64", "base32", "basenc", "xxd", "openssl", "uudecode", "gunzip", "zcat", "xzcat", "rev", "tr", "od"}
@@ -258,8 +258,57 @@ class InlineProgram(Signature):
     severity = 1
     attack = ("T1059",)
     programs = INTERPRETERS - frozenset({"awk", "gawk", "mawk"})
-    line = re.compile(r"^\S+(?: -\w+)* -(?:c|e|r|E) ")
+    line = re.compile(r"^\S+(?: -\w+)* -\w*[cerE] ")
     ordinary = PACKAGERS
+
+
+class ShellProgram(Signature):
+    """Most samples that are no ELF file are this; alone it means nothing."""
+
+    name = "runs_shell_script"
+    description = "Runs a script of its own in a shell"
+    severity = 1
+    attack = ("T1059.004",)
+    programs = SHELLS
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        script = _own_script(command)
+        return Evidence(script, "file") if script and not scene.under(PACKAGERS) else None
+
+
+class PythonProgram(Signature):
+    """As a file, as an argument, or from standard input."""
+
+    name = "runs_python_program"
+    description = "Runs a program of its own in Python"
+    severity = 1
+    attack = ("T1059.006",)
+    programs = PYTHONS
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        inline = _reads_program(command) or any(re.fullmatch(r"-\w*c", word) for word in command.argv[1:])
+        script = command.line[:200] if inline else _own_script(command)
+        return Evidence(script, "command") if script and not scene.under(PACKAGERS) else None
+
+
+def _own_script(command: Command) -> str:
+    """Give the path of the script that an interpreter was given; empty when it is one of the system's, or none."""
+    first = next((word for word in command.argv[1:] if not word.startswith("-")), "")
+    script = command.script or ("" if any(re.fullmatch(r"-\w*c", word) for word in command.argv[1:]) else first)
+    return "" if script.startswith((*SYSTEM, "/etc/", "/usr/share/", "/usr/local/")) else script[:500]
+
+
+class HiddenText(Signature):
+    """Words are written as numbers, so that nobody finds them in the script."""
+
+    name = "script_hides_text"
+    description = "A script writes text as numbers and turns it back"
+    severity = 1
+    attack = ("T1027", "T1140")
+    script = re.compile(
+        r"(?:printf|echo)[^\n]{0,40}(?:(?:\\x[0-9a-fA-F]{2}){8}|(?:\\0?[0-3][0-7]{2}){8})|\bxxd\s+-\w*r|\bpack\W{1,4}H\*"
+    )
+    words = ("printf", "echo", "xxd", "pack")
 
 
 class ScriptDecodesAndRuns(Signature):
@@ -381,4 +430,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     ShellOutOfTool, ShellUnderTool, BusyboxShell, ShellUnderServer, ShellUnderReader, EncodedInlineProgram, InlineProgram,
     ScriptDecodesAndRuns, ScriptDownloadsAndRuns, StartsWrittenService, ServiceFromOpenFolder, TransientTimer, ContainerCommand,
     LoadsWrittenLibrary,
+    ShellProgram, PythonProgram, HiddenText,
 )  # fmt: skip

@@ -180,6 +180,21 @@ class ArchiveIntoNetwork(Signature):
         return Evidence(archive.line[:500], "command") if archive is not None else None
 
 
+class OutputIntoConnection(Signature):
+    """The shell gave the connection to a program that shows or packs files, as its standard output."""
+
+    name = "output_into_connection"
+    description = "Writes files or archives straight into a network connection"
+    severity = 3
+    attack = ("T1048.003", "T1041")
+    programs = ARCHIVERS | {"cat", "dd", "base64", "head", "tail", "xxd", "od", "openssl", "cp", "tee", "find", "grep"}
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        peer = scene.connection(1)
+        under = scene.under({"sshd", "sshd-session", "xinetd", "inetd"})
+        return Evidence(command.line[:500], "command", f"to {peer}") if peer is not None and not under else None
+
+
 class SendsWholeFile(Signature):
     """sendfile(2) from a file to a connection; servers do it for what they serve."""
 
@@ -227,4 +242,5 @@ class ScriptSendsFiles(Signature):
 SIGNATURES: tuple[type[Signature], ...] = (
     UploadsFile, UploadsOverTls, PostsToWebhook, UploadsToPaste, CopiesToCloud, EncodedDnsQuestion, ChosenResolver,
     TransfersByFtp, PingCarriesData, FileIntoRelay, ArchiveIntoNetwork, SendsWholeFile, CutsFile, ScriptSendsFiles,
+    OutputIntoConnection,
 )  # fmt: skip

@@ -239,6 +239,19 @@ class Firmware(Signature):
     ordinary = frozenset({"systemd", "efibootmgr", "fwupd", "grub-install", "bootctl", "systemd-udevd", "mtd_probe"})
 
 
+class StaysAwake(Signature):
+    """A machine that sleeps serves nobody."""
+
+    name = "prevents_sleep"
+    description = "Keeps the machine from going to sleep"
+    severity = 2
+    attack = ("T1653",)
+    programs = frozenset({"systemctl", "systemd-inhibit", "caffeinate", "xset"})
+    line = re.compile(
+        r"systemctl\s.*\bmask\b.*\b(?:sleep|suspend|hibernate|hybrid-sleep)\b|systemd-inhibit|caffeinate|xset\s+(?:s\s+off|-dpms)"
+    )
+
+
 SIGNATURES: tuple[type[Signature], ...] = (
     BurnsProcessor,
     StopsServices,
@@ -254,4 +267,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     StopsVirtualMachines,
     ChangesNames,
     Firmware,
+    StaysAwake,
 )

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
 from typing import Any
 
+import msgspec
+
 from malkoha import attack
 from malkoha.model.event import Event
 from malkoha.model.process import Process
@@ -26,6 +28,10 @@ from malkoha.trace.descriptors import Tables, argument
 from malkoha.trace.store import Row
 
 MARKS = 50
+SOUGHT = 10_000
+"""Programs that are not there of which it is remembered that a process looked for them."""
+_PROGRAM = re.compile(r"(?:/usr)?/bin/([^/]+)")
+"""Where a shell looks at the end, when it did not find a program in the folders before."""
 _EXECS = frozenset({"execve", "execveat"})
 READING = frozenset({"read"})
 SENDING = frozenset({"write", "sendto", "sendmsg", "writev"})
@@ -164,6 +170,7 @@ class Judge:
         self.current: Running | None = None
         """The signature that is at work, for the watch."""
         self._execs: dict[int, Row] = {}
+        self._missing: set[tuple[int, str]] = set()
 
     def feed(self, row: Row) -> None:
         """Judge one row; the launcher's calls and its set-up only advance the descriptor tables."""
@@ -203,6 +210,30 @@ class Judge:
                 if touch.ok or one.signature.attempts:
                     self._ask(one, row, one.signature.on_path, touch)
             self.scene.note_touch(touch)
+            if touch.access == "probe" and row.event.errno == "ENOENT" and self.scene.program in SHELLS:
+                sought = _PROGRAM.fullmatch(touch.path)
+                if sought is not None:
+                    self._sought(row, sought[1])
+
+    def _sought(self, row: Row, name: str) -> None:
+        """Tell rules on ordinary commands of a program that a shell looked for and that is not there."""
+        if (row.process, name) in self._missing or len(self._missing) >= SOUGHT:
+            return
+        self._missing.add((row.process, name))
+        command = Command("", name, (name,), frozenset({name}), name)
+
+        def judged(signature: Signature) -> Callable[[Command, Scene], Evidence | None]:
+            def judge(what: Command, scene: Scene) -> Evidence | None:
+                evidence = signature.on_run(what, scene)
+                return evidence and msgspec.structs.replace(
+                    evidence, description="looked for; there is no such program"
+                )
+
+            return judge
+
+        for one in self.listeners.by_program.get(name, ()):
+            if one.signature.severity == 1 and _fits(one.signature, command):
+                self._ask(one, row, judged(one.signature), command)
 
     def _text(self, row: Row) -> None:
         event, scene = row.event, self.scene

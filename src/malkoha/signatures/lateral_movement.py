@@ -169,7 +169,32 @@ class ScriptLogsIn(Signature):
     words = ("ssh ", "scp ", "sshpass ")
 
 
+class Spoofs(Signature):
+    """Other machines are told that this one is their way out."""
+
+    name = "spoofs_addresses"
+    description = "Starts a program that answers for the addresses of other machines"
+    severity = 4
+    attack = ("T1557", "T1557.002", "T1040")
+    programs = frozenset(
+        {"arpspoof", "ettercap", "bettercap", "responder", "Responder.py", "dnsspoof", "mitm6", "arping"}
+    )
+    line = re.compile(r"arpspoof|ettercap|bettercap|[Rr]esponder|dnsspoof|mitm6|arping\s.*-\w*[UPA]\b")
+
+
+class ForwardsPackets(Signature):
+    """A machine between two others hands on what it reads."""
+
+    name = "forwards_packets"
+    description = "Makes the machine hand on the packets of others"
+    severity = 2
+    attack = ("T1557", "T1090.001")
+    paths = table("/proc/sys/net/ipv4/{ip_forward,conf/*/forwarding}", "/proc/sys/net/ipv6/conf/*/forwarding")
+    ordinary = frozenset({"systemd-networkd", "systemd-sysctl", "dockerd", "libvirtd", "systemd", "NetworkManager"})
+
+
 SIGNATURES: tuple[type[Signature], ...] = (
     SshUnattended, SshToMany, PasswordFeeder, ReadsKnownHosts, AgentHijack, FindsAgents, ManyMachinesTool, WindowsShares,
     RemoteScreen, ScriptLogsIn,
+    Spoofs, ForwardsPackets,
 )  # fmt: skip

@@ -32,6 +32,7 @@ from malkoha.signatures.places import (
     UNITS,
     WEB_ROOT,
 )
+from malkoha.signatures.programs import PACKAGERS
 
 
 class CronJob(Installed):
@@ -126,13 +127,33 @@ class UdevRule(Installed):
     ordinary = frozenset({"systemd-udevd", "udevadm"})
 
 
+class TrustedName(Signature):
+    """A unit that is called like the system's own is passed over by whoever looks at the list."""
+
+    name = "unit_with_name_of_system"
+    description = "Writes a unit of its own whose name looks like one of the system's"
+    severity = 3
+    attack = ("T1036.004", "T1543.002")
+    paths = table("/{etc,run}/systemd/system/*.{service,timer}", "/usr/local/lib/systemd/system/*.{service,timer}")
+    ordinary = PACKAGERS | {"systemctl", "systemd", "deb-systemd-helper", "ln"}
+    _trusted = re.compile(
+        r"/(?:systemd|dbus|networkd?|network-manager|sshd?|crond?|rsyslog|syslog|udev|polkit|getty|snapd|kernel|kworker|"
+        r"init|apt|unattended|cloud|journal|logind?|resolved?|irqbalance|acpid|auditd?)[-_.@][^/]*$"
+    )
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        if not self._trusted.search(touch.path) or scene.under(self.ordinary):
+            return None
+        return super().on_path(touch, scene)
+
+
 class PreloadFile(Signature):
     """Every program that is started loads the libraries in this file."""
 
     name = "persistence_ld_so_preload"
     description = "Writes /etc/ld.so.preload, which puts a library into every program"
     severity = 5
-    attack = ("T1574.006",)
+    attack = ("T1574.006", "T1014")
     references = ("man 8 ld.so",)
     paths = PRELOAD
 
@@ -312,4 +333,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     CronJob, AtJob, SystemdUnit, SystemdTimer, SystemdGenerator, EnablesService, RcScript, UdevRule, PreloadFile,
     LoaderPaths, ModuleAtBoot, Initramfs, BootLoader, DbusService, PythonHook, GitHook, PackageHook, NetworkHook,
     BinaryFormat, MailOrInetd, LogRotation, WebShell, ReplacesProgram, ClearsPersistence,
+    TrustedName,
 )  # fmt: skip

@@ -161,6 +161,22 @@ class AccountFiles(Installed):
     ordinary = ACCOUNTS
 
 
+class DomainAccount(Signature):
+    """An account in the directory is good for every machine of the domain."""
+
+    name = "creates_domain_account"
+    description = "Creates or changes an account in a directory (LDAP, Kerberos, Active Directory)"
+    severity = 3
+    attack = ("T1136.002",)
+    programs = frozenset(
+        {"samba-tool", "net", "ldapadd", "ldapmodify", "kadmin", "kadmin.local", "adcli", "ipa", "smbpasswd"}
+    )
+    line = re.compile(
+        r"\bsamba-tool\s+user\s+(?:create|add)|\bnet\s+(?:ads\s+|rpc\s+)?user\s+add|^\S*ldap(?:add|modify)\b"
+        r"|\b(?:addprinc|add_principal|ank)\b|\badcli\s+create-user|\bipa\s+user-add|\bsmbpasswd\s.*-a"
+    )
+
+
 class Trap(Signature):
     """A trap runs when the shell ends, or before each of its commands."""
 
@@ -169,7 +185,7 @@ class Trap(Signature):
     severity = 1
     attack = ("T1546.005",)
     script = re.compile(
-        r"(?m)(?:^|[;&|]\s*)trap\s+(?:['\"]|[\w/.-]+\s)[^\n]*\b(?:DEBUG|EXIT|ERR|RETURN|(?:SIG)?(?:INT|TERM|HUP))\b"
+        r"(?m)(?:^|[;&|]\s*|\s-c\s+)trap\s+(?:['\"]|[\w/.-]+\s)[^\n]*\b(?:DEBUG|EXIT|ERR|RETURN|(?:SIG)?(?:INT|TERM|HUP))\b"
     )
     words = ("trap ",)
 
@@ -177,4 +193,5 @@ class Trap(Signature):
 SIGNATURES: tuple[type[Signature], ...] = (
     ShellStart, Autostart, Motd, AuthorizedKeys, SshRc, SshdSettings, PamModule, NewAccount, RootAccount,
     ChangedAccount, PowerfulGroup, AccountFiles, Trap,
+    DomainAccount,
 )  # fmt: skip

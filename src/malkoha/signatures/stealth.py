@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from malkoha.model.event import Event
-from malkoha.signatures.base import REMOVES, WRITES, Command, Evidence, Scene, Signature, Touch, system_name
+from malkoha.signatures.base import REMOVES, SYSTEM, WRITES, Command, Evidence, Scene, Signature, Touch, system_name
 from malkoha.signatures.kinds import Installed, OfSample
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import HISTORIES, LOGINS, LOGS, MAILBOXES
@@ -388,6 +388,32 @@ class PadsBinary(Signature):
     line = re.compile(r"truncate\s.*(?:-s|--size)[ =]?\+|oflag=append|conv=\S*notrunc")
 
 
+class PadsCopy(Signature):
+    """The copy of a program does what the program does, and has another hash."""
+
+    name = "pads_copied_program"
+    description = "Adds bytes to the copy of a program of the system, which changes its hash"
+    severity = 3
+    attack = ("T1027.001",)
+    paths = table("/**")
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        writer = scene.writer(touch.path) if "O_APPEND" in open_flags(touch.event) else None
+        by = scene.command_of(writer) if writer is not None and writer != scene.key else None
+        copied = by is not None and "cp" in by.names and any(word.startswith(SYSTEM) for word in by.argv[1:-1])
+        return Evidence(touch.path, "file") if copied else None
+
+
+class PacksProgram(Signature):
+    """A packed program is seen by no scanner until it runs."""
+
+    name = "packs_program"
+    description = "Packs a program, or wraps a script into one"
+    severity = 2
+    attack = ("T1027.002",)
+    programs = frozenset({"upx", "upx-ucl", "gzexe", "bzexe", "shc", "makeself", "makeself.sh", "ezuri", "midgetpack"})
+
+
 class LockedArchive(Signature):
     """What is in an archive with a password is seen by no scanner."""
 
@@ -405,4 +431,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     DeletesByCommand, ShredsFiles, ClearsLogs, ClearsLogins, ClearsJournal, ClearsHistory, ClearsMail, Timestomp,
     SetsClock, HiddenFile, OddName, DoubleExtension, WrongType, Decodes, CompilesHere, PadsBinary,
     LockedArchive,
+    PadsCopy, PacksProgram,
 )  # fmt: skip

@@ -314,6 +314,15 @@ class LongSleep(Signature):
         return Evidence(command.line[:200], "command") if total >= self._long else None
 
 
+class Sleep(LongSleep):
+    """Ten seconds pass unnoticed, and may be all that a quick look takes."""
+
+    name = "sleeps"
+    description = "Sleeps for ten seconds or longer"
+    severity = 1
+    _long = 10.0
+
+
 class Hammering(Often):
     """Calls that do nothing, thousands of times, take time from who records them."""
 
@@ -406,4 +415,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     SelfTrace, TracesParent, TracerPid, OwnImage, TrapHandler, Undumpable, Parent, MachineNames, MachineCommands,
     MachineWords, Processor, HardwareAddress, VirtualHardware, ContainerCheck, SandboxCheck, UserActivity, Resources,
     LongSleep, Hammering, AsyncCalls, CallFilter, Untraced, OtherTable,
+    Sleep,
 )  # fmt: skip

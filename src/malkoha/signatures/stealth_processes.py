@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from malkoha.model.event import Event
-from malkoha.signatures.base import WRITES, Command, Evidence, Scene, Signature, Touch
+from malkoha.signatures.base import SYSTEM, WRITES, Command, Evidence, Scene, Signature, Touch
 from malkoha.signatures.commands import base
 from malkoha.signatures.paths import table
 from malkoha.trace.descriptors import argument
@@ -81,6 +81,26 @@ class DaemonName(_Runs):
         path = command.filename
         outside = path.startswith((*_TEMPORARY, "/home/", "/root/", "/opt/", "/var/"))
         return Evidence(path, "file") if outside and base(path) in _DAEMONS else None
+
+
+class RenamedUtility(_Runs):
+    """Rules that look for the name of a program do not find its copy."""
+
+    name = "runs_renamed_utility"
+    description = "Copies a program of the system to another name and runs the copy"
+    severity = 3
+    attack = ("T1036.003",)
+    _copiers = frozenset({"cp", "mv", "ln", "install", "dd", "cat", "rsync"})
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        path = scene.tables.resolve(scene.key, command.filename, "AT_FDCWD") or command.filename
+        writer = None if path.startswith(SYSTEM) else scene.writer(path)
+        by = scene.command_of(writer) if writer is not None else None
+        if by is None or not by.names & self._copiers:
+            return None
+        sources = {word.removeprefix("if=") for word in by.argv[1:] if word.removeprefix("if=").startswith(SYSTEM)}
+        renamed = sources and base(path) not in {base(source) for source in sources}
+        return Evidence(path, "file", by.line[:200]) if renamed else None
 
 
 class HiddenProgram(_Runs):
@@ -376,4 +396,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     KernelName, FalseArgument, DaemonName, HiddenProgram, RunsFromMemoryFolder, Renames, ChangesName, HidesByMount,
     BindMount, Namespaces, ChangesRoot, WritableCode, Unpacks, PutsLibrary, PathOrder, PtraceInjection, MemoryInjection,
     Detaches, IgnoresHangup,
+    RenamedUtility,
 )  # fmt: skip

@@ -58,7 +58,7 @@ def touches(event: Event, scene: Scene) -> list[Touch]:
     ok = event.ret is not None and event.ret >= 0
     if event.api in descriptors.OPENS:
         path = scene.path(event, 1, 0) if event.api in ("openat", "openat2") else scene.path(event, 0)
-        return [Touch(path, _how(event), ok, event)] if path else []
+        return [Touch(path, access, ok, event) for access in _how(event)] if path else []
     found = []
     for position, dirfd, access in _PATHS.get(event.api, ()):
         path = scene.path(event, position, dirfd)
@@ -71,10 +71,14 @@ def touches(event: Event, scene: Scene) -> list[Touch]:
     return found
 
 
-def _how(event: Event) -> str:
+def _how(event: Event) -> tuple[str, ...]:
+    """Say what a file was opened for; for reading and writing both, until it is known what is done."""
     flags = open_flags(event)
-    if event.api == "creat" or "O_WRONLY" in flags or "O_RDWR" in flags or "O_TRUNC" in flags:
-        return "write"
+    made = "O_WRONLY" in flags or "O_TRUNC" in flags or ("O_RDWR" in flags and "O_CREAT" in flags)
+    if event.api == "creat" or made:
+        return ("write",)
+    if "O_RDWR" in flags:
+        return ("read", "write")
     if "O_DIRECTORY" in flags:
-        return "list"
-    return "probe" if "O_PATH" in flags else "read"
+        return ("list",)
+    return ("probe",) if "O_PATH" in flags else ("read",)

@@ -90,7 +90,7 @@ def test_no_file_of_signatures_is_forgotten() -> None:
     folder = Path(malkoha.signatures.__file__).parent
     homes = {signature.__module__.rsplit(".", 1)[-1] for signature in SIGNATURES}
     tactics = {tactic.replace("-", "_") for one in attack.techniques() for tactic in attack.tactics(one)}
-    known = (*sorted(tactics), "families", "network_behaviour", "remote_shells", "rules_matched")
+    known = (*sorted(tactics), "families", "network_behaviour", "own_code", "remote_shells", "rules_matched")
     assert {path.stem for path in folder.glob("*.py") if path.stem.startswith(known)} == homes
 
 
