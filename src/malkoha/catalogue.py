@@ -132,6 +132,29 @@ class Catalogue:
             rows = connection.execute(outcomes.select().where(outcomes.c.task_id.in_(task_ids))).mappings()
             return {row["task_id"]: Outcome(**row) for row in rows}
 
+    def signatures(self, task_ids: Sequence[int]) -> dict[int, list[str]]:
+        """Return the signatures of these analyses, in the order of their reports."""
+        found: dict[int, list[str]] = {}
+        query = sa.select(terms.c.task_id, terms.c.value).order_by(terms.c.id)
+        query = query.where(terms.c.task_id.in_(task_ids), terms.c.kind == "signature")
+        with self._read() as connection:
+            for task_id, value in connection.execute(query):
+                found.setdefault(task_id, []).append(value)
+        return found
+
+    def named(self, text: str, statuses: Sequence[Status] = (), *, limit: int, offset: int = 0) -> list[int]:
+        """Find tasks, finished or not, by a part of the target, the beginning of a SHA-256 or the number."""
+        wanted = text.strip()
+        tests = [sa.func.lower(table.c.target).contains(wanted.lower(), autoescape=True)]
+        tests.append(table.c.sha256.startswith(wanted.lower(), autoescape=True))
+        if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10:
+            tests.append(table.c.id == int(wanted))
+        query = sa.select(table.c.id).where(sa.or_(*tests)).order_by(table.c.id.desc()).limit(limit).offset(offset)
+        if statuses:
+            query = query.where(table.c.status.in_([status.value for status in statuses]))
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
+
     def terms(self, task_id: int) -> dict[str, list[str]]:
         """Return the texts of one analysis by kind."""
         found: dict[str, list[str]] = {}

@@ -129,6 +129,12 @@ class Chromium:
         self, path: Path, width: int = 1440, height: int = 900, *, dark: bool = False, mobile: bool = False
     ) -> Page:
         """Open a local file in a page of its own and wait until it has loaded."""
+        return self.visit(path.absolute().as_uri(), width, height, dark=dark, mobile=mobile)
+
+    def visit(
+        self, address: str, width: int = 1440, height: int = 900, *, dark: bool = False, mobile: bool = False
+    ) -> Page:
+        """Open an address in a page of its own and wait until it has loaded."""
         target = self.send("Target.createTarget", {"url": "about:blank"})["targetId"]
         session = self.send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
         page = Page(self, session, target)
@@ -136,8 +142,8 @@ class Chromium:
             page.send(f"{domain}.enable")
         page.resize(width, height, mobile=mobile)
         page.scheme(dark=dark)
-        page.send("Page.navigate", url=path.absolute().as_uri())
-        page.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        page.send("Page.navigate", url=address)
+        page.wait(f"document.readyState === 'complete' && location.protocol === '{address.partition(':')[0]}:'")
         return page
 
 
@@ -169,7 +175,7 @@ class Page:
 
     def ready(self) -> Page:
         """Wait until the report has unpacked what it shows first."""
-        self.wait("document.documentElement.dataset.ready")
+        self.wait("document.documentElement?.dataset.ready")
         return self
 
     def resize(self, width: int, height: int, *, mobile: bool = False, scale: float = 1) -> None:
@@ -224,6 +230,12 @@ class Page:
         """List the addresses that the page asked for, itself left out."""
         asked = [event["request"]["url"] for event in self.events("Network.requestWillBeSent")]
         return [url for url in asked if not url.startswith("file:") or not url.endswith(".html")]
+
+    def files(self, selector: str, *paths: Path) -> None:
+        """Choose files in a field."""
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", files=[str(path) for path in paths], nodeId=node)
 
     def close(self) -> None:
         self.browser.send("Target.closeTarget", {"targetId": self.target})

@@ -63,7 +63,19 @@ def _table(
     found = items(network.get(key)) if rows is None else rows
     total = len(found) + int(number(mapping(network.get("omitted")).get(key)))
     shown = [[shorten(str(cell), TEXT) for cell in row(mapping(entry))] for entry in found[:ROWS]]
-    return {"title": title, "heads": heads, "rows": shown, "total": total, "cut": total > len(shown)}
+    origins = [_origin(mapping(entry)) for entry in found[:ROWS]]
+    return {
+        "title": title, "heads": heads, "rows": shown, "origins": origins, "total": total, "cut": total > len(shown)
+    }  # fmt: skip
+
+
+def _origin(row: Mapping[str, Any]) -> tuple[int, int | None] | None:
+    """Give the key of the process behind a row and the number of its call; None where there is none."""
+    cause = mapping(row.get("cause"))
+    key, cid = cause.get("key"), cause.get("cid")
+    if not isinstance(key, int):
+        return None
+    return key, cid if isinstance(cid, int) and cid >= 0 else None
 
 
 def _who(row: Mapping[str, Any]) -> str:

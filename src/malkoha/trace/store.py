@@ -6,8 +6,9 @@ columns.py writes the file; docs/trace.md lists its columns.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -152,20 +153,53 @@ class Trace:
         text: str | None = None,
         after_ns: int | None = None,
         before_ns: int | None = None,
+        from_seq: int | None = None,
+        to_seq: int | None = None,
         offset: int = 0,
         limit: int = 1000,
     ) -> list[Row]:
         """Find events by what they have, in order of the trace.
 
         ``text`` is looked for in arguments and raw lines, without regard to case. The times are those of ``time_ns``:
-        from ``after_ns`` on, up to before ``before_ns``.
+        from ``after_ns`` on, up to before ``before_ns``; ``from_seq`` and ``to_seq`` are the first and the last.
         """
         where = Where().add("pid = ?", pid).add("time_ns >= ?", after_ns).add("time_ns < ?", before_ns)
+        where.add("seq >= ?", from_seq).add("seq <= ?", to_seq)
         where.choose("api", syscall).choose("kind", kind).add("(errno <> '') = ?", failed)
         if process is not None:
             where.choose('"process"', [process, *self.stats.merged.get(process, ())])
         where.add("(contains(lower(args), lower(?)) OR contains(lower(coalesce(raw, '')), lower(?)))", text)
         return self._select(f"{where.text} ORDER BY seq LIMIT ? OFFSET ?", [*where.values, limit, offset])
+
+    def find(
+        self,
+        *,
+        from_seq: int = 0,
+        process: int | None = None,
+        limit: int = 200,
+        time_s: float = 5.0,
+        **tests: Any,
+    ) -> tuple[list[Row], int | None]:
+        """Find the next events from a place on; ``tests`` are those of ``filter``.
+
+        Row groups are read a few at a time until enough is found or the time is over. Also returns where to go on; None
+        at the end of the trace.
+        """
+        until = time.monotonic() + time_s
+        keys = None if process is None else [process, *self.stats.merged.get(process, ())]
+        groups = [group for group in self._places if group.last_seq >= from_seq and _has(group, keys)]
+        rows: list[Row] = []
+        step = 1
+        while groups:
+            some, groups = groups[:step], groups[step:]
+            begin, end = max(from_seq, some[0].first_seq), some[-1].last_seq
+            rows += self.filter(process=process, from_seq=begin, to_seq=end, limit=limit + 1 - len(rows), **tests)
+            if len(rows) > limit:
+                return rows[:limit], rows[limit].event.seq
+            if groups and time.monotonic() > until:
+                return rows, groups[0].first_seq
+            step = min(2 * step, 16)
+        return rows, None
 
     def apistats(self) -> dict[int, dict[str, int]]:
         """Count the calls by process key and name."""
@@ -264,6 +298,11 @@ def _holds(group: Places, key: int, first: int, last: int) -> bool:
         and group.first[place] <= last
         and group.last[place] >= first
     )
+
+
+def _has(group: Places, keys: Sequence[int] | None) -> bool:
+    """Tell whether a row group has calls of one of these processes; of all of them when None."""
+    return keys is None or any(_holds(group, key, 0, 1 << 62) for key in keys)
 
 
 def _row(values: dict[str, Any]) -> Row:

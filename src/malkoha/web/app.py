@@ -18,7 +18,7 @@ from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.log import printable
 from malkoha.store import Home
 from malkoha.tasks import Tasks
-from malkoha.web import api, cape, session, submitting
+from malkoha.web import api, cape, pages, session, submitting
 from malkoha.web.access import Access
 from malkoha.web.guard import Guard
 from malkoha.web.service import Service
@@ -36,6 +36,7 @@ ROUTERS = (
     submitting.router,
     api.router,
     cape.router,
+    *pages.ROUTERS,
 )
 """Each asks for a role (``service.needs``), but that by which callers log in."""
 

@@ -194,3 +194,22 @@ def test_a_damaged_footer_is_one_error(trace: Trace, tmp_path: Path) -> None:
         pq.write_table(table.replace_schema_metadata(metadata), path)
         with pytest.raises(TraceError, match=r"cannot read the events"):
             print(Trace(path).processes)
+
+
+def test_the_next_events_from_a_place_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "ROW_GROUP", 20)
+    monkeypatch.setattr(columns, "BATCH", 10)
+    path = tmp_path / "e.parquet"
+    store.write((call(n, pid=1 + n % 2, errno="ENOENT" if n % 10 == 0 else "") for n in range(200)), path)
+    trace = Trace(path)
+    seen: list[int] = []
+    place: int | None = 0
+    while place is not None:
+        rows, place = trace.find(from_seq=place, limit=7, failed=True)
+        seen += [row.event.seq for row in rows]
+    assert seen == list(range(0, 200, 10))
+    rows, place = trace.find(process=trace.processes[1].key, from_seq=100, limit=3)
+    assert ([row.event.seq for row in rows], place) == ([101, 103, 105], 107)
+    assert trace.find(process=99) == ([], None)
+    rows, place = trace.find(text="nowhere", limit=3, time_s=0.0)
+    assert (rows, place) == ([], 20)

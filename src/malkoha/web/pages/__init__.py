@@ -1,0 +1,13 @@
+"""The pages for people: HTML made from the table of tasks and the analysis folders, brought to life by htmx."""
+
+from malkoha.web.pages import analysis, calls, files, login, queue, rendering, submitting
+
+ROUTERS = (
+    rendering.router,
+    login.router,
+    queue.router,
+    submitting.router,
+    analysis.router,
+    calls.router,
+    files.router,
+)
