@@ -180,6 +180,54 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     ] = 6000
 
 
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    """What `malkoha serve` and `malkoha worker` write to standard error."""
+
+    form: Annotated[
+        Literal["text", "json"], Meta(description="Lines for people, or one JSON object a line for a log collector.")
+    ] = "text"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="From where on records are written; `info` has one for each request."),
+    ] = "warning"
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long and how much `malkoha serve` keeps."""
+
+    days: Annotated[int, Meta(ge=0, le=36500, description="Analyses that ended earlier are removed; 0 keeps them.")] = 0
+    max_gb: Annotated[
+        int, Meta(ge=0, description="Most that all analyses may take, in GiB: the oldest go; 0 sets no limit.")
+    ] = 0
+    min_free_gb: Annotated[
+        int, Meta(ge=0, description="With less than that free on the disk, in GiB, the service takes no submissions.")
+    ] = 1
+
+
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is told when a task of the queue has ended."""
+
+    verdict: Annotated[
+        Literal["clean", "suspicious", "malicious"],
+        Meta(description="Verdicts below this one are not told; tasks that failed always are (not to MISP)."),
+    ] = "clean"
+    webhook: Annotated[str, Meta(pattern=r"^(https?://\S+)?$", description="Address that gets a POST with JSON.")] = ""
+    webhook_secret: Annotated[
+        str, Meta(description="Key of the signature in `X-Malkoha-Signature`: HMAC-SHA256 of the body; empty: none.")
+    ] = ""
+    mail_to: Annotated[str, Meta(description="Addresses that get an e-mail, separated by commas.")] = ""
+    mail_from: Annotated[str, Meta(description="Sender of those e-mails.")] = "malkoha@localhost"
+    smtp: Annotated[
+        str, Meta(pattern=r"^[^\s:]+:[0-9]{1,5}$", description="Mail server, `HOST:PORT`; STARTTLS where it offers it.")
+    ] = "localhost:25"
+    smtp_user: Annotated[str, Meta(description="Name to log in to the mail server with; empty: without.")] = ""
+    smtp_password: Annotated[str, Meta(description="Password that belongs to it.")] = ""
+    misp: Annotated[
+        str, Meta(pattern=r"^(https?://\S+)?$", description="Address of a MISP that gets an event of each analysis.")
+    ] = ""
+    misp_key: Annotated[str, Meta(description="Key of a user of that MISP.")] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set, by section."""
 
@@ -189,6 +237,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     network: Network = Network()
     routes: Routes = Routes()
     service: Service = Service()
+    log: Log = Log()
+    retention: Retention = Retention()
+    notify: Notify = Notify()
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,14 @@ have no id; their lines go to the one running analysis, or to all of them when t
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -49,6 +51,24 @@ class LineFormatter(logging.Formatter):
     def formatException(self, ei: object) -> str:  # noqa: N802 - the name is logging's
         text = super().formatException(ei)  # type: ignore[arg-type]  # the stub's type is private
         return "\n".join("    " + printable(line) for line in text.splitlines())
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, task, and the ``facts`` of its ``extra``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (task := getattr(record, "task", None)) is not None:
+            told["task"] = task
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        # lone surrogates are escaped, so that nothing which a sample writes can spoil a line
+        return json.dumps(told | getattr(record, "facts", {}), default=str)
 
 
 class BoundedFileHandler(logging.FileHandler):
@@ -89,12 +109,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def set_up(stream: TextIO, level: int = logging.WARNING) -> None:
-    """Show records from ``level`` on in ``stream``; called once, by the command line."""
+def set_up(stream: TextIO, level: int = logging.WARNING, *, as_json: bool = False) -> None:
+    """Show records from ``level`` on in ``stream``, as lines or as JSON; called by the command line."""
     handler = logging.StreamHandler(stream)
     handler.setLevel(level)
     handler.addFilter(TaskFilter())
-    handler.setFormatter(LineFormatter())
+    handler.setFormatter(JsonFormatter() if as_json else LineFormatter())
     for old in [old for old in _root.handlers if type(old) is logging.StreamHandler]:
         _root.removeHandler(old)
     _root.addHandler(handler)

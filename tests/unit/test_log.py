@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import sys
 import threading
 from pathlib import Path
 
@@ -114,3 +116,21 @@ def test_printable_text_is_printable_and_readable_text_is_kept(text: str) -> Non
     assert printable(text).isprintable()
     if text.isprintable():
         assert printable(text) == text
+
+
+def test_json_lines_hold_whatever_is_logged() -> None:
+    stream = io.StringIO()
+    set_up(stream, logging.INFO, as_json=True)
+    try:
+        try:
+            raise ValueError("bad\nnews")
+        except ValueError:
+            logging.getLogger("malkoha.x").exception("a \ud800 %s", "\x1b[2J\n", extra={"facts": {"path": "/a"}})
+    finally:
+        set_up(sys.stderr)
+    (line,) = stream.getvalue().splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["logger"], told["path"]) == ("error", "malkoha.x", "/a")
+    assert told["message"] == "a \ud800 \x1b[2J\n"
+    assert "ValueError" in told["exception"]
+    assert told["time"].endswith("+00:00")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,20 +78,10 @@ def _prune(home: Home, tasks: Tasks) -> None:
 
 
 def _remove(home: Home, tasks: Tasks, before: datetime, *, dry_run: bool) -> None:
-    from malkoha.model.task import Status
+    from malkoha import retention
 
-    number = freed = 0
-    for task in tasks.all():
-        if task.added_at > before or task.status is Status.RUNNING:
-            continue
-        folder = home.analysis(task.id).root
-        number += 1
-        freed += sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
-        if not dry_run:
-            # the row first: a folder without a row is taken in again, a row without a folder would lie
-            tasks.delete(task.id)
-            shutil.rmtree(folder, ignore_errors=True)
-    print(f"{number} analyses, {freed / (1 << 20):.1f} MiB {'would go' if dry_run else 'removed'}")
+    gone = retention.expire(home, tasks, before, dry_run=dry_run, waiting=True)
+    print(f"{gone.number} analyses, {gone.bytes / (1 << 20):.1f} MiB {'would go' if dry_run else 'removed'}")
 
 
 def _age(text: str) -> timedelta:

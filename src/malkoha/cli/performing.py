@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 from malkoha import log
 from malkoha.cli import terminal
 from malkoha.cli.ledger import Ledger
-from malkoha.errors import MalkohaError, ReportError
+from malkoha.errors import MalkohaError, ReportError, UsageError
 from malkoha.model.task import Status
 from malkoha.progress import SILENT
 
@@ -66,6 +67,15 @@ def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> N
             _go_on(task, home, settings, tasks, None)
         except Exception:  # noqa: BLE001 - the next task must not suffer for what this one met
             _log.exception("task %d: internal error", task.id)
+        _tell(task.id, home, settings, tasks)
+
+
+def _tell(task_id: int, home: Home, settings: Settings, tasks: Tasks) -> None:
+    """Notify whoever wants to know what a task came to."""
+    from malkoha import notifying
+
+    with contextlib.suppress(UsageError):  # it may have been deleted meanwhile
+        notifying.finished(tasks.get(task_id), home.analysis(task_id), settings)
 
 
 def _go_on(task: Task, home: Home, settings: Settings, tasks: Tasks, report: dict[str, Any] | None) -> None:

@@ -31,6 +31,7 @@ def serve(
       malkoha token add alice --role admin
       malkoha serve --host 0.0.0.0
     """
+    from malkoha.retention import Keeper
     from malkoha.scheduler import Slots
     from malkoha.tasks import Tasks
     from malkoha.web.app import application
@@ -38,6 +39,7 @@ def serve(
     from malkoha.web.tokens import Tokens as Secrets
 
     home, settings = terminal.surroundings()
+    terminal.log_as(settings)
     exposed = not is_loopback(host)
     if exposed and not Secrets(home, settings.service.token).all():
         raise ConfigError(
@@ -48,7 +50,7 @@ def serve(
     listener = _listen(host, port)
     with listener, Tasks(home) as tasks:
         tasks.recover()
-        with Slots(home, slots):
+        with Slots(home, slots), Keeper(home, tasks, settings.retention):
             terminal.say(f"listens on http://{_shown(host)}:{listener.getsockname()[1]}/ with {slots} slots")
             _answer(application(home, settings, tasks, exposed=exposed), listener)
 

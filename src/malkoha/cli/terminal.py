@@ -52,6 +52,12 @@ def surroundings() -> tuple[Home, Settings]:
     return home, config.load(home)
 
 
+def log_as(settings: Settings) -> None:
+    """Log as a service does: as the settings say; ``--debug`` wins over their level."""
+    level = logging.DEBUG if _shown["debug"] else logging.getLevelNamesMapping()[settings.log.level.upper()]
+    log.set_up(sys.stderr, level, as_json=settings.log.form == "json")
+
+
 def out() -> Console:
     """Return the console for results."""
     from rich.console import Console

@@ -30,6 +30,7 @@ def worker(
     from malkoha.tasks import Tasks
 
     home, settings = terminal.surroundings()
+    terminal.log_as(settings)
     with Tasks(home) as tasks:
         while True:
             task = tasks.take()

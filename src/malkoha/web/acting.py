@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from fastapi import HTTPException, UploadFile
 
-from malkoha import submit
+from malkoha import retention, submit
 from malkoha.errors import MalkohaError, SubmitError, UsageError
 from malkoha.model.task import Options, Status, Task
 from malkoha.processing import containers
@@ -93,6 +93,8 @@ class Batch:
     @contextlib.contextmanager
     def _kept(self) -> Iterator[list[Task]]:
         """Yield a list for new tasks and record them; where that fails none leaves a folder."""
+        if not retention.room(self._given.home, self._given.settings.retention):
+            raise HTTPException(507, "The disk of this service is full: nothing is taken until there is room")
         made: list[Task] = []
         try:
             yield made

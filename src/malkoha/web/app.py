@@ -18,15 +18,17 @@ from malkoha.errors import HostError, MalkohaError, UsageError
 from malkoha.log import printable
 from malkoha.store import Home
 from malkoha.tasks import Tasks
-from malkoha.web import api, cape, pages, session, submitting
+from malkoha.web import api, cape, metrics, pages, session, submitting
 from malkoha.web.access import Access
 from malkoha.web.guard import Guard
+from malkoha.web.metrics import Metrics
 from malkoha.web.service import Service
 from malkoha.web.v1 import description, knowledge, live, models, results, traces
 from malkoha.web.v1 import tasks as tasks_v1
 
 ROUTERS = (
     session.router,
+    metrics.router,
     tasks_v1.router,
     live.router,
     traces.router,
@@ -81,7 +83,8 @@ def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool =
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(MalkohaError, _failed)
     app.add_exception_handler(Exception, _broken)
-    return Guard(app, access, settings)
+    app.state.metrics = Metrics(home, tasks)
+    return Guard(app, access, settings, app.state.metrics.observe)
 
 
 def _said(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:

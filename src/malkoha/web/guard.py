@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -22,6 +23,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 log = logging.getLogger(__name__)
 
+Observe = Callable[[str, int, float], None]
+"""Takes method, status and seconds of each request."""
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 FIELDS_BYTES = 1 << 20
@@ -55,8 +58,8 @@ class Guard:
     The application finds the caller in ``scope["malkoha.caller"]``: None on the paths of ``OPEN`` for somebody unknown.
     """
 
-    def __init__(self, app: App, access: Access, settings: Settings) -> None:
-        self._app, self._access = app, access
+    def __init__(self, app: App, access: Access, settings: Settings, observe: Observe = lambda *_: None) -> None:
+        self._app, self._access, self._observe = app, access, observe
         self._max_upload = (settings.analysis.max_sample_mb << 20) + FIELDS_BYTES
         self._requests = Limit(settings.service.requests_per_minute)
         self._submissions = Limit(settings.service.submissions_per_minute)
@@ -78,7 +81,23 @@ class Guard:
             # closed before it is accepted, which a client sees as status 403
             await (send({"type": "websocket.close", "code": 1008}) if refused else self._app(inner, receive, send))
             return
-        await self._bounded(inner, receive, _with_headers(send), refused, self._limit(headers))
+        began, status = time.monotonic(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._bounded(inner, receive, _with_headers(noted), refused, self._limit(headers))
+        finally:
+            spent = time.monotonic() - began
+            self._observe(str(scope["method"]), status, spent)
+            who = inner.get("malkoha.caller")
+            facts = {"method": scope["method"], "path": path, "status": status, "seconds": round(spent, 4)}
+            facts["caller"] = who.name if who else None
+            log.info("%s %s %d", scope["method"], path, status, extra={"facts": facts})
 
     async def _bounded(
         self, scope: Scope, receive: Receive, send: Send, refused: Refusal | None, max_bytes: int

@@ -247,6 +247,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     409: {"model": Message, "description": "Not in this state of the task"},
     413: {"model": Message, "description": "The request is too large"},
     429: {"model": Message, "description": "Too many requests: see Retry-After"},
+    507: {"model": Message, "description": "The disk is full"},
     500: {"model": Message, "description": "The service or its machine has a fault"},
 }
 """What every operation may answer in place of its own."""

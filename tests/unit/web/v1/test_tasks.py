@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
+from malkoha.config import Retention, Settings
 from malkoha.model.task import Status
 from malkoha.store import Home
 from malkoha.tasks import Tasks
@@ -72,6 +73,13 @@ def test_what_is_refused_leaves_nothing(client: TestClient, tasks: Tasks, form: 
     assert words in message(client.post(PLACE, data=form), 400)
     assert tasks.all() == []
     assert not tasks.home.analyses.is_dir() or list(tasks.home.analyses.iterdir()) == []
+
+
+def test_a_full_disk(home: Home, tasks: Tasks) -> None:
+    client = connect(home, tasks, settings=Settings(retention=Retention(min_free_gb=1 << 30)))
+    for path in (PLACE, "/tasks/create/url"):
+        assert "full" in message(client.post(path, data={"url": "http://a/"}), 507)
+    assert tasks.all() == []
 
 
 def test_all_files_or_none(client: TestClient, tasks: Tasks) -> None:
