@@ -36,6 +36,7 @@ TESTED_TOGETHER = {
     "cli/tasks.py": "unit/cli/test_queue.py",
     "cli/serve.py": "contracts/test_sandboxapi.py",
     "urls/__init__.py": "unit/urls/test_urls.py",
+    "notifying/__init__.py": "unit/notifying/test_notifying.py",
     "reporting/exports.py": "unit/cli/test_reading.py",
     "web/access.py": "unit/web/test_session.py",
     "web/acting.py": "unit/web/v1/test_tasks.py",
