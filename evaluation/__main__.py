@@ -1,6 +1,6 @@
 """Run known techniques, dual-use programs and ordinary jobs in guests, and say what malkoha makes of them.
 
-    python -m evaluation [atomics|techniques|programs|benign|holdout ...] [--jobs N] [--only ID] [--fresh] [--judge]
+    python -m evaluation [KIND ...] [--jobs N] [--only ID] [--fresh] [--judge]
 
 What was run already is not run again, unless the case or its image is another. The result is bench/eval.json, and a
 table on standard output; docs/evaluation.md explains both.
@@ -25,6 +25,13 @@ from malkoha.cli import terminal
 from malkoha.config import home_from
 
 RESULTS = ROOT / "bench" / "eval.json"
+_SCORES = {
+    "atomics": scoring.atomics,
+    "techniques": scoring.atomics,
+    "malicious": scoring.malicious,
+    "benign": scoring.benign,
+    "holdout": scoring.benign,
+}
 FOLDER = Path.home() / ".cache" / "malkoha-evaluation"
 
 
@@ -55,6 +62,9 @@ def table(result: dict[str, Any]) -> str:
         lines += [f"  {name:22} {_of(group)}" for name, group in found["by_tactic"].items()]
         lines += [f"  missed    {_miss(miss)}" for miss in found["missed"] if miss["counts"]]
         lines += [f"  (missed)  {_miss(miss)}" for miss in found["missed"] if not miss["counts"]]
+    if found := result.get("malicious"):
+        lines += [f"malicious {_of(found['recognised'])} above clean, {_of(found['malicious'])} malicious"]
+        lines += _alarms(found["below"])
     if found := result.get("programs"):
         lines += [f"programs  {_of(found['found'])} expectations found in the reports"]
         lines += [f"  missing   {text}" for text in found["missing"]]
@@ -67,11 +77,13 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _alarms(alarms: Sequence[dict[str, Any]]) -> list[str]:
+    return [f"  {alarm['level']:10} {alarm['score']:4} {alarm['case']} {alarm['matched']}" for alarm in alarms]
+
+
 def _ordinary(kind: str, found: dict[str, Any]) -> list[str]:
     lines = [f"{kind:9} {_of(found['false_alarms'])} above clean, {len(found['malicious'])} malicious"]
-    lines += [
-        f"  {alarm['level']:10} {alarm['score']:4} {alarm['case']} {alarm['matched']}" for alarm in found["alarms"]
-    ]
+    lines += _alarms(found["alarms"])
     return lines + [f"  failed    {name}: the job itself ended with an error" for name in found["failed"]]
 
 
@@ -110,7 +122,7 @@ def _result(guests: Guests, chosen: Sequence[Case], kinds: Sequence[str], failur
             pairs = [(case.program, guests.folder(case)) for case in mine if case.program is not None]
             result[kind] = about | programs.outcome(pairs)
         else:
-            score = scoring.atomics if kind in ("atomics", "techniques") else scoring.benign
+            score = _SCORES[kind]
             result[kind] = about | score([(case, guests.report(case)) for case in mine])
     return result
 

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 BENIGN = Path(__file__).parent / "benign.toml"
 HOLDOUT = Path(__file__).parent / "holdout.toml"
 TECHNIQUES = Path(__file__).parent / "techniques.toml"
-KINDS = ("atomics", "techniques", "programs", "benign", "holdout")
+MALICIOUS = Path(__file__).parent / "malicious.toml"
+KINDS = ("atomics", "techniques", "malicious", "programs", "benign", "holdout")
 TIMEOUT_S = 40
 WORD = "inside-a-guest"
 """The first argument of each script: without it, a script that someone finds and starts does nothing."""
@@ -71,6 +72,8 @@ def cases(kinds: tuple[str, ...] = KINDS) -> list[Case]:
         found += techniques(TECHNIQUES)
     if "programs" in kinds:
         found += (_program(program) for program in programs.programs(_programs()))
+    if "malicious" in kinds:
+        found += jobs(MALICIOUS, "malicious", "eval")
     if "benign" in kinds:
         found += jobs(BENIGN, "benign", "eval")
     if "holdout" in kinds:
@@ -119,7 +122,7 @@ def techniques(path: Path) -> Iterator[Case]:
 
 
 def jobs(path: Path, kind: str, image: str) -> Iterator[Case]:
-    """Read ordinary jobs."""
+    """Read ordinary or malicious jobs."""
     for job in tomllib.loads(path.read_text(encoding="utf-8"))["job"]:
         script = f"#!/bin/{job.get('shell', 'sh')}\nexport HOME=/root\ncd /root\n{job['script']}"
         yield Case(kind=kind, name=job["name"], script=guarded(script, _GUARD), image=image)

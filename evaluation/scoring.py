@@ -44,6 +44,18 @@ def benign(judged: Judged) -> dict[str, Any]:
     }
 
 
+def malicious(judged: Judged) -> dict[str, Any]:
+    """Give the share of malicious jobs whose verdict is above clean, and what the others were given."""
+    ran = [(case, report) for case, report in judged if report is not None]
+    return {
+        "cases": len(judged),
+        "not_run": sorted(case.name for case, report in judged if report is None),
+        "recognised": share(level(report) != "clean" for _, report in ran),
+        "malicious": share(level(report) == "malicious" for _, report in ran),
+        "below": [_alarm(case, report) for case, report in ran if level(report) != "malicious"],
+    }
+
+
 def hit(case: Case, report: Report | None) -> bool:
     """Tell whether a rule that matched names the technique of a case, its parent, or one of its sub-techniques."""
     wanted = {case.technique, case.former} - {""}

@@ -57,16 +57,17 @@ def test_a_script_does_nothing_without_the_word(tmp_path: Path) -> None:
 
 def test_without_the_material_there_are_our_own_cases_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MALKOHA_EVAL", str(tmp_path))
-    assert {case.kind for case in cases.cases()} == {"benign", "holdout", "techniques"}
+    assert {case.kind for case in cases.cases()} == {"benign", "holdout", "malicious", "techniques"}
     (tmp_path / "atomics").mkdir()
     (tmp_path / "atomics" / "public.jsonl").write_text(row())
-    assert {case.kind for case in cases.cases()} == {"benign", "holdout", "techniques", "atomics"}
+    assert {case.kind for case in cases.cases()} == {"benign", "holdout", "malicious", "techniques", "atomics"}
     assert "ed" in cases.packages("eval")
     assert "busybox" not in cases.packages("eval")
 
 
 @pytest.mark.parametrize(
-    ("kind", "image", "least"), [("benign", "eval", 60), ("techniques", "eval", 150), ("holdout", "holdout", 50)]
+    ("kind", "image", "least"),
+    [("benign", "eval", 60), ("techniques", "eval", 150), ("malicious", "eval", 15), ("holdout", "holdout", 50)],
 )
 def test_our_own_cases_are_many_and_each_is_a_script(kind: str, image: str, least: int) -> None:
     jobs = cases.cases((kind,))

@@ -79,6 +79,21 @@ def test_false_alarms_are_shares_of_what_ran() -> None:
     assert list(found["matched"].items()) == [("names_T1083", 2), ("names_T1005", 1)]
 
 
+def test_malicious_jobs_are_wanted_above_clean() -> None:
+    judged = [
+        (Case("malicious", "caught", ""), report("T1486", level="malicious")),
+        (Case("malicious", "doubted", ""), report("T1053", level="suspicious")),
+        (Case("malicious", "missed", ""), report(level="clean")),
+        (Case("malicious", "absent", ""), None),
+    ]
+    found = scoring.malicious(judged)
+    assert (found["recognised"]["found"], found["malicious"]["found"], found["not_run"]) == (2, 1, ["absent"])
+    assert [one["case"] for one in found["below"]] == ["doubted", "missed"]
+    shown = table({"malicious": found, "errors": {}})
+    assert shown.splitlines()[0] == "malicious 2 of 3 (66.7 %) above clean, 1 of 3 (33.3 %) malicious"
+    assert "clean       1.5 missed" in shown
+
+
 def test_nothing_has_no_share() -> None:
     assert scoring.atomics([])["recall"] == {"found": 0, "of": 0, "percent": None}
 
