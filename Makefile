@@ -5,13 +5,14 @@
 # make bench  figures into bench/results.json
 # make eval   runs known techniques, dual-use programs and ordinary jobs in guests: bench/eval.json and a table
 # make docs   writes the generated parts of docs/
+# make site   builds the documentation as a site, in build/site
 # make screenshots REPORT=.../report.json  makes the pictures in docs/img
 # make image  builds the default guest image
 # make lock   renews both lock files
 # make clean  removes caches and the environment (guest images stay: ./malkoha image remove)
 # Each target installs what is missing first.
 
-.PHONY: help setup test unit check format fuzz bench eval docs screenshots image lock clean
+.PHONY: help setup test unit check format fuzz bench eval docs site screenshots image lock clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -55,6 +56,11 @@ docs: setup
 	$(BIN)/python -c 'from malkoha.trace.syscalls import markdown; print(markdown(), end="")' >docs/syscalls.md
 	$(BIN)/python -c 'from tests.conformance.known import markdown; print(markdown(), end="")' >docs/conformance.md
 	$(BIN)/python -c 'from malkoha.signatures.catalogue import markdown; print(markdown(), end="")' >docs/signatures.md
+	$(BIN)/python -c 'from malkoha.cli.reference import markdown; print(markdown(), end="")' >docs/reference/cli.md
+	$(BIN)/python -c 'from malkoha.web.reference import markdown; print(markdown(), end="")' >docs/reference/rest.md
+
+site: setup
+	$(BIN)/mkdocs build --strict --quiet
 
 # REPORT names the report.json of a real analysis
 screenshots: setup

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import network, parsing, recorders, signatures
+from bench import network, parsing, recorders, rest, signatures
 from malkoha.config import home_from
 
 ROOT = Path(__file__).parent.parent
@@ -119,6 +119,7 @@ GROUPS: dict[str, Callable[[int], dict[str, Any]]] = {
     "kprobe": recorders.measure_kprobe,
     "signatures": signatures.figures,
     "network": network.measure,
+    "rest": rest.measure,
     "parse": parse,
     "ten-million": parse_ten_million,
 }

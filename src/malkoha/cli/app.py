@@ -23,6 +23,8 @@ COMMANDS = (
     "process",
     "import",
     "clean",
+    "backup",
+    "restore",
     "doctor",
     "init",
 )

@@ -65,6 +65,18 @@ class Application(FastAPI):
 def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool = False) -> Guard:
     """Return the ASGI application of one home; ``exposed`` says that it can be reached from other machines."""
     access = Access(home, settings, exposed=exposed)
+    app = interfaces()
+    app.state.service = Service(home, settings, tasks, access)
+    app.state.metrics = Metrics(home, tasks)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(MalkohaError, _failed)
+    app.add_exception_handler(Exception, _broken)
+    return Guard(app, access, settings, app.state.metrics.observe)
+
+
+def interfaces() -> Application:
+    """Return all routes, without anything that they work on: enough for their description."""
     app = Application(
         title="malkoha",
         version=malkoha.__version__,
@@ -76,15 +88,9 @@ def application(home: Home, settings: Settings, tasks: Tasks, *, exposed: bool =
         responses=models.REFUSALS,
         form_limits={"max_fields": 128, "max_files": 100, "max_part_size": 256 << 10},
     )
-    app.state.service = Service(home, settings, tasks, access)
     for router in ROUTERS:
         app.include_router(router)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(MalkohaError, _failed)
-    app.add_exception_handler(Exception, _broken)
-    app.state.metrics = Metrics(home, tasks)
-    return Guard(app, access, settings, app.state.metrics.observe)
+    return app
 
 
 def _said(status: int, message: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
