@@ -53,7 +53,8 @@ def test_helloworld(tmp_path: Path) -> None:
         "engine": "kprobe", "events": 36, "lost": 0, "bytes": 1234, "ended": "all processes gone", "indirect": 0,
         "unexercised": [], "not_understood": 0,
     }  # fmt: skip
-    assert own["verdict"] == {"score": 0.5, "level": "clean", "why": ["discovers_accounts"]}  # it shows /etc/passwd
+    why = ["discovers_accounts", "runs_shell_script"]  # it shows /etc/passwd
+    assert own["verdict"] == {"score": 1.0, "level": "clean", "why": why}
     assert (own["output"]["stdout"], own["errors"]) == ("hello world!\n", ["the agent was slow"])
     assert (own["processes_total"], own["calls_total"], own["exit_status"]) == (3, 36, 512)
     assert own["timings"]["process_s"] > 0
@@ -72,7 +73,10 @@ def test_a_sample_that_does_much(tmp_path: Path) -> None:
     log.write_text("".join(f"Mon Nov 23 21:00:00 2026.00000{i} x@1[5] {call}\n" for i, call in enumerate(calls)))
     report = report_of(analysis(tmp_path, log=log).store)
     assert [match["name"] for match in report["signatures"]] == ["persistence_ld_so_preload", "reads_password_hashes"]
-    assert report["signatures"][0]["ttp"] == {"T1574.006": "Hijack Execution Flow: Dynamic Linker Hijacking"}
+    assert report["signatures"][0]["ttp"] == {
+        "T1014": "Rootkit",
+        "T1574.006": "Hijack Execution Flow: Dynamic Linker Hijacking",
+    }
     ioc, call = report["signatures"][0]["marks"]
     assert (ioc["type"], ioc["ioc"], call["call"]["api"], call["cid"]) == ("ioc", "/etc/ld.so.preload", "openat", 0)
     assert report["malkoha"]["verdict"]["level"] == "malicious"
