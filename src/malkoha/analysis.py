@@ -58,14 +58,14 @@ def prepare(home: Home, settings: Settings, name: str = "default", progress: Pro
     return image
 
 
-def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT) -> Run:
-    """Run the task's sample in a machine and leave trace/, output/ and run.json in its folder.
+def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT, store: Store | None = None) -> Run:
+    """Run the task's sample in a machine and leave trace/, output/ and run.json in ``store``, the task's folder.
 
     GuestError when the sample could not be started, MachineError or HostError when the machine could not. What cuts a
     run off after that (Ctrl-C, a full disk) is raised as well, with run.json written, so that what was recorded can
     still be processed.
     """
-    store = home.analysis(task.id).create()
+    store = (store or home.analysis(task.id)).create()
     started_at, clock = datetime.now(UTC), Stopwatch()
     with analysis_log(store.log, task.id):
         for line in cleanup.sweep(home):

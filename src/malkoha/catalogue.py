@@ -15,11 +15,12 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
+from malkoha.database import metadata
 from malkoha.errors import HostError
 from malkoha.log import printable
 from malkoha.model.task import Status
 from malkoha.store import Store
-from malkoha.tasks import Tasks, metadata, table
+from malkoha.tasks import Tasks, table
 
 Kind = Literal["hash", "name", "ip", "domain", "url", "path", "command", "signature", "technique"]
 KINDS: tuple[Kind, ...] = ("hash", "name", "ip", "domain", "url", "path", "command", "signature", "technique")

@@ -6,6 +6,7 @@
     │   └── ConfigError          2: config.toml or an environment variable is wrong
     ├── HostError                3: this machine cannot do it (no QEMU, no disk space, no rights)
     │   └── ImageError           3: a guest image or a module could not be built or found
+    ├── LeaseLostError           4: a task was given to another worker meanwhile
     ├── MachineError             4: the virtual machine failed
     ├── GuestError               4: the agent in the guest failed or does not answer
     ├── TraceError               4: a trace cannot be read
@@ -61,6 +62,10 @@ class HostError(MalkohaError):
 
 class ImageError(HostError):
     """A guest image, its build root or a tracer module is missing or could not be built."""
+
+
+class LeaseLostError(MalkohaError):
+    """Another attempt of the task has begun, so what this one made is not taken."""
 
 
 class MachineError(MalkohaError):

@@ -12,10 +12,15 @@ import time
 from types import TracebackType
 from typing import Self
 
-from malkoha.machinery import cleanup
+from malkoha.config import ROUTED, Settings
+from malkoha.machinery import cleanup, image
 from malkoha.machinery.spawn import spawn
+from malkoha.model.task import Options, needs
 from malkoha.store import Home
+from malkoha.submit import way_out
 
+NETWORKS = ("none", "drop", "sim")
+"""Network modes that every machine has."""
 WORKER = (sys.executable, "-m", "malkoha.cli", "worker")
 STOP_S = 30.0
 """How long a worker may take to shut its machine down before it is killed."""
@@ -23,6 +28,13 @@ WATCH_S = 0.2
 LONGEST_PAUSE_S = 30.0
 
 log = logging.getLogger(__name__)
+
+
+def offers(home: Home, settings: Settings) -> list[str]:
+    """Return what this machine can do, as ``model.task.needs`` puts it: each image with each network mode."""
+    images = ["default", *(found.name for found in image.list_images(home) if found.name != "default")]
+    networks = [*NETWORKS, *(mode for mode in ROUTED if way_out(mode, settings.routes))]
+    return [needs(Options(image=name, network=mode)) for name in images for mode in networks]
 
 
 class Slots:

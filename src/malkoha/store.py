@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+ATTEMPT = "attempt-"
+"""Beginning of the name of a later attempt's folder."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,23 @@ class Home:
         """The highest task id that was ever given away."""
         return self.root / "last-id"
 
+    def folder(self, task_id: int) -> Path:
+        """Return the folder of a task, with those of all its attempts."""
+        return self.analyses / str(task_id)
+
+    def attempt(self, task_id: int, number: int) -> Store:
+        """Return where one attempt writes: the first in the task's folder, each other in one of its own below."""
+        folder = self.folder(task_id)
+        return Store(folder if number <= 1 else folder / f"{ATTEMPT}{number}")
+
     def analysis(self, task_id: int) -> Store:
-        return Store(self.analyses / str(task_id))
+        """Return the folder of the newest attempt, the only one that counts."""
+        folder = self.folder(task_id)
+        try:
+            names = [path.name.removeprefix(ATTEMPT) for path in folder.iterdir() if path.name.startswith(ATTEMPT)]
+        except OSError:
+            names = []  # not there yet, or not any more
+        return self.attempt(task_id, max((int(name) for name in names if name.isdecimal()), default=1))
 
 
 @dataclass(frozen=True)
@@ -192,15 +211,51 @@ class Store:
         """Remove what an earlier attempt made; the task, its sample and its log stay."""
         kept = {self.task, self.sample, self.log, self.chain}
         for path in [] if not self.root.is_dir() else sorted(self.root.iterdir()):
-            if path in kept:
+            if path in kept or path.name.startswith(ATTEMPT):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
 
+    def follow(self, earlier: Store, *, ran: bool) -> None:
+        """Make this the folder of another attempt, with the sample of the earlier one and, if it ran, its record.
+
+        Files are linked where that is possible: nobody changes them any more.
+        """
+        if earlier.root == self.root:
+            return
+        partial = self.root.with_name(f"{self.root.name}.part")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        again = (self.task, self.sample, self.chain)
+        record = (self.run, self.records.parent, self.stdout.parent, self.memory, self.machine_memory)
+        network = (self.pcap, self.network)
+        for path in (*again, *record, *network) if ran else again:
+            old, new = earlier.root / path.name, partial / path.name
+            if old.is_dir():
+                shutil.copytree(old, new, symlinks=True, copy_function=_link)
+            elif old.exists():
+                (shutil.copy2 if path == self.chain else _link)(str(old), str(new))
+        partial.replace(self.root)
+
+    def discard(self, folder: Path) -> None:
+        """Take back what an attempt wrote; ``folder`` is that of its task, which stays."""
+        if self.root == folder:
+            self.clear()
+        else:
+            shutil.rmtree(self.root, ignore_errors=True)
+
     def create(self) -> Store:
         """Make the folder and those below it."""
         for folder in (self.records.parent, self.stdout.parent):
             folder.mkdir(parents=True, exist_ok=True)
         return self
+
+
+def _link(old: str, new: str) -> str:
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy2(old, new)
+    return new

@@ -1,32 +1,29 @@
 """The table of tasks: ``model.task.Task`` in and out; every change of state is one atomic statement.
 
-A task that runs carries the identity of the process that runs it: that is its lease, which no clock can end. When that
-process is gone without having said how the run ended, ``recover`` says so in its place, so that no task stays
-``running`` for ever, and ``take`` gives a task that a worker held to the next one.
+A task that runs carries the identity of the process that runs it. When that process is gone without having said how
+the run ended, ``recover`` says so in its place, so that no task stays ``running`` for ever. What workers take and
+how (``malkoha.queue``) stands on this table: ``attempts`` grows each time a task is taken, and whoever took it may
+change it only as long as that number is still his.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
+import json
+import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 import sqlalchemy as sa
 
-from malkoha.errors import HostError, MalkohaError, UsageError
-from malkoha.model.task import Status, Task
+from malkoha.database import Database, metadata
+from malkoha.errors import LeaseLostError, MalkohaError, UsageError
+from malkoha.identity import is_alive, this_process
+from malkoha.model.task import Status, Task, needs
 from malkoha.store import Home
 
-HEAD = "0003"
-"""Newest revision in malkoha/migrations; a database that is at it needs no Alembic to be opened."""
-
-metadata = sa.MetaData()
 table = sa.Table(
     "tasks",
     metadata,
@@ -49,9 +46,16 @@ table = sa.Table(
     sa.Column("submit_id", sa.Integer, nullable=True),
     sa.Column("md5", sa.String(32), nullable=False, server_default=""),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deadline", sa.String(40), nullable=True),
+    sa.Column("needs", sa.String(200), nullable=False, server_default=""),
+    sa.Column("node", sa.String(120), nullable=False, server_default=""),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
     sa.Index("tasks_by_status", "status", "priority", "id"),
     sa.Index("tasks_by_sha256", "sha256"),
     sa.Index("tasks_by_md5", "md5"),
+    sa.Index("tasks_by_age", "status", "id"),
+    sa.Index("tasks_by_owner", "owner", "id"),
+    sa.Index("tasks_by_deadline", "status", "deadline"),
 )
 
 _PROCESSED = (
@@ -74,8 +78,8 @@ ALLOWED: dict[Status, tuple[Status, ...]] = {
 }
 """For each state, those that a task may have come from."""
 
-MAX_ATTEMPTS = 3
-"""How often a task is given to a worker before it is taken for what kills workers."""
+MAX_DEATHS = 3
+"""How many workers may die of a task before it is taken for what kills them."""
 _ADOPT_AFTER_S = 60.0
 
 
@@ -84,19 +88,8 @@ class Tasks:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        with _database(home):
-            home.root.mkdir(parents=True, exist_ok=True)
-            self._engine = sa.create_engine(f"sqlite:///{home.database}", connect_args={"timeout": 30})
-            sa.event.listen(self._engine, "connect", _set_pragmas)
-            try:
-                # SQLite does not wait for others when the first connection makes the file one with a write-ahead log
-                with home.database_lock.open("w") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    if self._revision() != HEAD:
-                        self._migrate()
-            except BaseException:
-                self.close()
-                raise
+        self.database = Database(home)
+        self.node = socket.gethostname()[:120]
 
     def __enter__(self) -> Self:
         return self
@@ -105,28 +98,28 @@ class Tasks:
         self.close()
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.database.close()
 
     @property
     def engine(self) -> sa.Engine:
         """The database, for tables that stand beside this one (``malkoha.catalogue``)."""
-        return self._engine
+        return self.database.engine
 
     def add(self, task: Task, *, running: bool = False) -> Task:
         """Record a new task, pending or already running in this process, and return it as recorded."""
         changes: dict[str, Any] = {"status": Status.RUNNING, "started_at": datetime.now(UTC)} if running else {}
         task = msgspec.structs.replace(task, **changes)
-        with self._write() as connection:
-            connection.execute(table.insert().values(_row(task, this_process() if running else "")))
+        with self.database.write() as connection:
+            connection.execute(table.insert().values(_row(task, this_process() if running else "", self.node)))
         return task
 
     def get(self, task_id: int) -> Task:
         """Return one task; raise UsageError when there is none."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(table.select().where(table.c.id == task_id)).mappings().one_or_none()
         if row is None:
             raise UsageError(f"there is no task {task_id}", "", "malkoha tasks lists them")
-        return _task(row)
+        return as_task(row)
 
     def all(
         self,
@@ -137,8 +130,9 @@ class Tasks:
         owner: str | None = None,
         completed_after: datetime | None = None,
         sha256: str | None = None,
+        tag: str | None = None,
     ) -> list[Task]:
-        """Return tasks, newest first, of the given states (all when none is given), of one owner or one sample."""
+        """Return tasks, newest first, of the given states (all when none is given), of one owner, sample or tag."""
         query = table.select().order_by(table.c.id.desc()).limit(limit).offset(offset)
         if statuses:
             query = query.where(table.c.status.in_([status.value for status in statuses]))
@@ -148,13 +142,17 @@ class Tasks:
             query = query.where(table.c.completed_at > completed_after.isoformat())
         if sha256 is not None:
             query = query.where(table.c.sha256 == sha256, table.c.category == "file")
-        with self._read() as connection:
-            return [_task(row) for row in connection.execute(query).mappings()]
+        if tag is not None:
+            # the list stands in the column as JSON, in which a tag is its own JSON
+            quoted = json.dumps(tag)
+            query = query.where(sa.cast(table.c.tags, sa.Text).contains(quoted, autoescape=True))
+        with self.database.read() as connection:
+            return [as_task(row) for row in connection.execute(query).mappings()]
 
     def counts(self) -> dict[Status, int]:
         """Return how many tasks there are in each state."""
         query = sa.select(table.c.status, sa.func.count()).group_by(table.c.status)
-        with self._read() as connection:
+        with self.database.read() as connection:
             found = {Status(status): number for status, number in connection.execute(query)}
         return {status: found.get(status, 0) for status in Status}
 
@@ -163,7 +161,7 @@ class Tasks:
         query = sa.select(table.c.sha256, sa.func.min(table.c.id).label("first")).where(table.c.category == "file")
         query = query.group_by(table.c.sha256)
         found: dict[str, int] = {}
-        with self._read() as connection:
+        with self.database.read() as connection:
             for start in range(0, len(hashes), 500):
                 part = query.where(table.c.sha256.in_(hashes[start : start + 500]))
                 found |= {row.sha256: row.first for row in connection.execute(part)}
@@ -172,102 +170,104 @@ class Tasks:
     def with_md5(self, md5: str) -> Task | None:
         """Return the first task whose sample has this MD5."""
         query = table.select().where(table.c.md5 == md5, table.c.category == "file").order_by(table.c.id).limit(1)
-        with self._read() as connection:
+        with self.database.read() as connection:
             row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else _task(row)
-
-    def take(self) -> Task | None:
-        """Lease the next task to this process: one to be run comes back running, one to be processed completed.
-
-        Higher priorities first, then older tasks. What dead workers held is settled before; None when nothing waits.
-        """
-        self._reclaim()
-        pending = table.c.status == Status.PENDING.value
-        highest = sa.select(sa.func.max(table.c.priority)).where(pending).scalar_subquery()
-        first = sa.select(sa.func.min(table.c.id)).where(pending, table.c.priority == highest).scalar_subquery()
-        run: dict[str, Any] = {"status": Status.RUNNING.value, "started_at": _now(), "completed_at": None, "error": ""}
-        left = (table.c.status == Status.COMPLETED.value, table.c.attempts > 0, table.c.runner == "")
-        oldest = sa.select(sa.func.min(table.c.id)).where(*left).scalar_subquery()
-        lease = {"runner": this_process(), "attempts": table.c.attempts + 1}
-        steps: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [(oldest, left, {}), (first, (pending,), run)]
-        for which, where, values in steps:
-            claim = table.update().where(table.c.id == which, *where).values(values | lease).returning(*table.c)
-            with self._write() as connection:
-                row = connection.execute(claim).mappings().one_or_none()
-            if row is not None:
-                return _task(row)
-        return None
-
-    def give_back(self, task_id: int) -> None:
-        """Return a task that this process had leased, as if it had never been taken."""
-        own = (table.c.id == task_id, table.c.runner == this_process(), table.c.attempts > 0)
-        status = sa.case(
-            (table.c.status == Status.RUNNING.value, Status.PENDING.value),
-            else_=table.c.status,
-        )
-        # a completed one that was taken for processing stays marked as a worker's
-        attempts = sa.case((table.c.status == Status.RUNNING.value, table.c.attempts - 1), else_=1)
-        with self._write() as connection:
-            connection.execute(table.update().where(*own).values(status=status, runner="", attempts=attempts))
+        return None if row is None else as_task(row)
 
     def process_again(self, task_id: int) -> None:
         """Let a worker process a finished run anew; raise MalkohaError when it was not run to its end."""
         free = self._not_held(task_id)
         done = table.c.status.in_([status.value for status in _PROCESSED])
-        values = {"status": Status.COMPLETED.value, "runner": "", "attempts": 1, "error": ""}
-        with self._write() as connection:
+        # a number that is not 0 says that it is the workers' business
+        attempts = sa.case((table.c.attempts > 0, table.c.attempts), else_=1)
+        values = {"status": Status.COMPLETED.value, "runner": "", "attempts": attempts, "deaths": 0, "error": ""}
+        with self.database.write() as connection:
             changed = connection.execute(table.update().where(*free, done).values(values)).rowcount
         if changed != 1:
             raise MalkohaError(f"task {task_id} cannot be processed again", f"it is {self.get(task_id).status.value}")
 
-    def _reclaim(self) -> list[int]:
-        """Settle the tasks that dead workers held: back into the queue, or failed after the last attempt."""
-        held = (table.c.status.in_([Status.RUNNING.value, Status.COMPLETED.value]), table.c.runner != "")
-        query = sa.select(table.c.id, table.c.runner, table.c.status, table.c.attempts).where(
-            *held, table.c.attempts > 0
-        )
-        with self._read() as connection:
-            rows = connection.execute(query).all()
-        settled = []
-        for task_id, runner, status, attempts in rows:
-            if is_alive(runner):
-                continue
-            ran = status == Status.COMPLETED.value or self.home.analysis(task_id).run.exists()
-            if attempts >= MAX_ATTEMPTS:
-                failed = Status.FAILED_PROCESSING if ran else Status.FAILED_ANALYSIS
-                why = f"its worker died {attempts} times"
-                values = {"status": failed.value, "runner": "", "completed_at": _now(), "error": why}
-            elif ran:
-                values = {"status": Status.COMPLETED.value, "runner": "", "completed_at": _now()}
-            else:
-                values = {"status": Status.PENDING.value, "runner": ""}
-            same = (table.c.id == task_id, table.c.status == status, table.c.runner == runner)
-            with self._write() as connection:
-                if connection.execute(table.update().where(*same).values(values)).rowcount:
-                    settled.append(task_id)
-        return settled
+    def expire(self) -> int:
+        """Give up the waiting tasks whose deadline has passed; return how many they were."""
+        late = (table.c.status == Status.PENDING.value, table.c.deadline < now())
+        why = "its deadline passed before a worker was free"
+        values = {"status": Status.FAILED_ANALYSIS.value, "error": why, "completed_at": now()}
+        with self.database.read() as connection:
+            if connection.execute(sa.select(table.c.id).where(*late).limit(1)).first() is None:
+                return 0
+        with self.database.write() as connection:
+            return connection.execute(table.update().where(*late).values(values)).rowcount
 
-    def move(self, task_id: int, to: Status, *, error: str = "") -> Task:
-        """Change a task's state, if it is in one that ``to`` may follow; raise MalkohaError otherwise."""
+    def deaths(self, task_id: int) -> int:
+        """Return how many workers died of a task."""
+        with self.database.read() as connection:
+            return int(connection.execute(sa.select(table.c.deaths).where(table.c.id == task_id)).scalar() or 0)
+
+    def held(self) -> list[Any]:
+        """Return id, runner and attempts of the tasks that workers hold."""
+        query = sa.select(table.c.id, table.c.runner, table.c.attempts).where(
+            table.c.status.in_([Status.RUNNING.value, Status.COMPLETED.value]),
+            table.c.runner != "",
+            table.c.attempts > 0,
+        )
+        with self.database.read() as connection:
+            return list(connection.execute(query).all())
+
+    def bury(self, task_id: int, attempt: int) -> Status | None:
+        """Settle an attempt whose worker died: the task waits again, or has failed after the last death.
+
+        Return its new state; None when the attempt had ended already.
+        """
+        same: list[Any] = [table.c.id == task_id, table.c.attempts == attempt, table.c.runner != ""]
+        with self.database.write() as connection:
+            found = connection.execute(sa.select(table.c.status, table.c.deaths).where(*same)).one_or_none()
+            if found is None or found.status not in (Status.RUNNING.value, Status.COMPLETED.value):
+                return None
+            ran = found.status == Status.COMPLETED.value or self.home.attempt(task_id, attempt).run.exists()
+            deaths = found.deaths + 1
+            values: dict[str, Any] = {"runner": "", "deaths": deaths, "completed_at": now() if ran else None}
+            if deaths >= MAX_DEATHS:
+                to = Status.FAILED_PROCESSING if ran else Status.FAILED_ANALYSIS
+                values |= {"completed_at": now(), "error": f"its worker died {deaths} times"}
+            else:
+                to = Status.COMPLETED if ran else Status.PENDING
+            same.append(table.c.status == found.status)
+            done = connection.execute(table.update().where(*same).values(values | {"status": to.value}))
+            return to if done.rowcount else None
+
+    def reclaim(self) -> list[int]:
+        """Settle what dead workers of this machine held and return the ids."""
+        dead = [row for row in self.held() if not is_alive(row.runner)]
+        return [row.id for row in dead if self.bury(row.id, row.attempts) is not None]
+
+    def move(self, task_id: int, to: Status, *, error: str = "", attempt: int | None = None) -> Task:
+        """Change a task's state, if it is in one that ``to`` may follow; raise MalkohaError otherwise.
+
+        With ``attempt``, the number of the attempt that this process makes, LeaseLostError when another has begun.
+        """
         values: dict[str, Any] = {"status": to.value, "error": error, "runner": ""}
         if to is Status.RUNNING:
-            values |= {"runner": this_process(), "started_at": _now()}
+            values |= {"runner": this_process(), "node": self.node, "started_at": now()}
         elif to in (Status.COMPLETED, Status.FAILED_ANALYSIS):
-            values["completed_at"] = _now()
+            values["completed_at"] = now()
         if to is Status.COMPLETED:
             del values["runner"]  # the lease lasts until the report is there
         came_from = table.c.status.in_([status.value for status in ALLOWED[to]])
-        with self._write() as connection:
-            done = connection.execute(table.update().where(table.c.id == task_id, came_from).values(values))
+        with self.database.write() as connection:
+            where = [table.c.id == task_id, came_from]
+            if attempt is not None:
+                where += [table.c.attempts == attempt, table.c.runner == this_process()]
+            done = connection.execute(table.update().where(*where).values(values))
         task = self.get(task_id)
         if done.rowcount != 1:
+            if attempt is not None:
+                raise LeaseLostError(f"attempt {attempt} of task {task_id} came too late", "another one has begun")
             raise MalkohaError(f"task {task_id} cannot become {to.value}", f"it is {task.status.value}")
         return task
 
     def delete(self, task_id: int) -> None:
         """Forget a task that does not run; its folder is the caller's."""
         free = self._not_held(task_id)
-        with self._write() as connection:
+        with self.database.write() as connection:
             done = connection.execute(table.delete().where(*free, table.c.status != Status.RUNNING.value))
         if done.rowcount != 1:
             self.get(task_id)  # says so when there is none
@@ -275,7 +275,7 @@ class Tasks:
 
     def _not_held(self, task_id: int) -> tuple[Any, ...]:
         """Return the condition that the task is still not in the hands of a living process, as it is now."""
-        with self._read() as connection:
+        with self.database.read() as connection:
             runner = connection.execute(sa.select(table.c.runner).where(table.c.id == task_id)).scalar()
         if runner and is_alive(runner):
             return (sa.false(),)
@@ -287,8 +287,8 @@ class Tasks:
         A task whose runner is gone becomes ``completed`` when its run had been written down, else ``failed_analysis``.
         One that a worker had taken goes back into the queue. An analysis folder that no row knows gets a row.
         """
-        settled = self._reclaim()
-        with self._read() as connection:
+        settled = self.reclaim()
+        with self.database.read() as connection:
             running = connection.execute(
                 sa.select(table.c.id, table.c.runner).where(
                     table.c.status == Status.RUNNING.value, table.c.attempts == 0
@@ -297,7 +297,7 @@ class Tasks:
             known = set(connection.execute(sa.select(table.c.id)).scalars())
         for task_id, runner in running:
             if not is_alive(runner):
-                with self._write() as connection:
+                with self.database.write() as connection:
                     values = self._outcome(task_id)
                     same = (table.c.id == task_id, table.c.status == Status.RUNNING.value, table.c.runner == runner)
                     if connection.execute(table.update().where(*same).values(values)).rowcount:
@@ -306,9 +306,9 @@ class Tasks:
 
     def _outcome(self, task_id: int) -> dict[str, Any]:
         if self.home.analysis(task_id).run.exists():
-            return {"status": Status.COMPLETED.value, "error": "", "runner": "", "completed_at": _now()}
+            return {"status": Status.COMPLETED.value, "error": "", "runner": "", "completed_at": now()}
         error = "the process that ran the analysis ended before the run did"
-        return {"status": Status.FAILED_ANALYSIS.value, "error": error, "runner": "", "completed_at": _now()}
+        return {"status": Status.FAILED_ANALYSIS.value, "error": error, "runner": "", "completed_at": now()}
 
     def _folders(self) -> Iterator[int]:
         if self.home.analyses.is_dir():
@@ -325,98 +325,25 @@ class Tasks:
             return False
         if task.id != task_id:
             return False
-        with self._write() as connection:
-            insert = sa.insert(table).prefix_with("OR IGNORE").values(_row(task, "") | self._outcome(task_id))
+        with self.database.write() as connection:
+            insert = (
+                sa.insert(table).prefix_with("OR IGNORE").values(_row(task, "", self.node) | self._outcome(task_id))
+            )
             return connection.execute(insert).rowcount == 1
 
-    def _revision(self) -> str | None:
-        with self._engine.connect() as connection:
-            if not sa.inspect(connection).has_table("alembic_version"):
-                return None
-            return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
 
-    def _migrate(self) -> None:
-        from alembic import command
-        from alembic.config import Config
-        from alembic.util import CommandError
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-        config.set_main_option("path_separator", "newline")
-        with self._engine.connect() as connection:
-            config.attributes.update(connection=connection, metadata=metadata)
-            try:
-                command.upgrade(config, "head")
-            except CommandError as error:
-                why = f"{error} (was it made by a newer malkoha?)"
-                raise HostError(f"{self.home.database} cannot be used", why) from error
-            connection.commit()
-
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
-        with _database(self.home), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
-        with _database(self.home), self._engine.begin() as connection:
-            yield connection
-
-
-def this_process() -> str:
-    """Return what tells this process from every other, also after its id was given to another."""
-    return f"{_boot()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def is_alive(runner: str) -> bool:
-    """Tell whether the process that ``this_process`` described still runs."""
-    boot, _, rest = runner.partition(":")
-    pid, _, started = rest.partition(":")
-    return boot == _boot() and pid.isdecimal() and started != "" and _started(int(pid)) == started
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _started(pid: int) -> str:
-    """Start time in clock ticks since boot, field 22 of proc(5)'s stat; empty when there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold spaces
-    return "" if fields[0] == "Z" else fields[19]
-
-
-def _now() -> str:
+def now() -> str:
+    """Return the time as it stands in the table."""
     return datetime.now(UTC).isoformat()
 
 
-def _set_pragmas(connection: Any, record: object) -> None:
-    del record
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA foreign_keys=ON")  # what is kept of a task goes with it
-
-
-@contextmanager
-def _database(home: Home) -> Iterator[None]:
-    try:
-        yield
-    except sa.exc.DatabaseError as error:
-        why = str(error.orig or error).splitlines()[0]
-        raise HostError(f"{home.database} cannot be used", why, "malkoha doctor looks closer") from error
-    except OSError as error:
-        raise HostError(f"{home.root} cannot be written", error.strerror or str(error), "set MALKOHA_HOME") from error
-
-
-def _row(task: Task, runner: str) -> dict[str, Any]:
+def _row(task: Task, runner: str, node: str) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(task)
     sample = task.sample
     hashes = {"sha256": sample.sha256 if sample else "", "md5": sample.md5 if sample else ""}
-    return row | hashes | {"runner": runner}
+    return row | hashes | {"runner": runner, "node": node if runner else "", "needs": needs(task.options)}
 
 
-def _task(row: sa.RowMapping) -> Task:
+def as_task(row: sa.RowMapping) -> Task:
+    """Return a row as a task."""
     return msgspec.convert({name: row[name] for name in Task.__struct_fields__}, Task)

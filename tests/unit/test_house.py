@@ -53,6 +53,10 @@ TESTED_TOGETHER = {
     "migrations/versions/r0001_tasks.py": "unit/test_tasks.py",
     "migrations/versions/r0002_service.py": "unit/test_tasks.py",
     "migrations/versions/r0003_catalogue.py": "unit/test_tasks.py",
+    "migrations/versions/r0004_queue.py": "unit/test_tasks.py",
+    "queue/__init__.py": "contracts/test_queue.py",
+    "queue/base.py": "contracts/test_queue.py",
+    "queue/leases.py": "contracts/test_queue.py",
 }
 """Files whose test bears another name, as they make sense together only."""
 

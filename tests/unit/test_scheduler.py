@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from malkoha.scheduler import Slots
+from malkoha.config import Routes, Settings
+from malkoha.scheduler import Slots, offers
 from malkoha.store import Home
 
 
@@ -66,3 +67,10 @@ def test_workers_are_asked_to_end(home: Home, tmp_path: Path) -> None:
     with Slots(home, 1, worker(started, body)):
         until(ready.exists)
     assert ended.exists()
+
+
+def test_what_a_machine_offers(home: Home) -> None:
+    plain = offers(home, Settings())
+    assert plain == ["default/x86-64/none", "default/x86-64/drop", "default/x86-64/sim"]
+    routed = offers(home, Settings(routes=Routes(vpn="interface:wg0", resolver="9.9.9.9")))
+    assert routed == [*plain, "default/x86-64/vpn"]

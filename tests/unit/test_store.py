@@ -25,3 +25,36 @@ def test_an_analysis_is_a_folder_with_its_number(tmp_path: Path) -> None:
     store.create()
     for path in (store.records, store.stap, store.stdout, store.stderr, store.task):
         path.write_bytes(b"")
+
+
+def test_each_attempt_has_a_folder_and_the_newest_counts(home: Home) -> None:
+    first = home.attempt(7, 1).create()
+    assert home.analysis(7) == first == Store(home.folder(7))
+    for path, text in ((first.task, "task"), (first.sample, "sample"), (first.run, "{}"), (first.report_json, "old")):
+        path.write_text(text)
+    first.records.write_bytes(b"records")
+    second = home.attempt(7, 2)
+    second.follow(first, ran=False)
+    assert home.analysis(7) == second
+    assert {path.name for path in second.root.iterdir()} == {"task.json", "sample"}
+    third = home.attempt(7, 10)
+    third.follow(first, ran=True)
+    assert home.analysis(7) == third
+    assert third.records.read_bytes() == b"records"
+    assert third.run.exists()
+    assert not third.report_json.exists()
+    third.discard(home.folder(7))
+    assert home.analysis(7) == second
+    first.discard(home.folder(7))
+    assert first.sample.exists()
+    assert second.sample.exists()
+    assert not first.records.exists()
+    first.follow(first, ran=True)
+
+
+def test_a_chain_is_copied_since_it_is_written_again(home: Home) -> None:
+    first = home.attempt(1, 1).create()
+    first.chain.write_text("{}")
+    second = home.attempt(1, 2)
+    second.follow(first, ran=False)
+    assert second.chain.stat().st_ino != first.chain.stat().st_ino

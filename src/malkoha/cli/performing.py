@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from malkoha import log
 from malkoha.cli import terminal
 from malkoha.cli.ledger import Ledger
-from malkoha.errors import MalkohaError, ReportError, UsageError
+from malkoha.errors import LeaseLostError, MalkohaError, ReportError, UsageError
 from malkoha.model.task import Status
 from malkoha.progress import SILENT
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from malkoha.config import Settings
     from malkoha.model.task import Task
     from malkoha.progress import Progress
-    from malkoha.store import Home
+    from malkoha.queue import Queue
+    from malkoha.store import Home, Store
     from malkoha.tasks import Tasks
+
 
 INTERRUPTED = "interrupted"
 
@@ -42,26 +44,30 @@ def reprocess(task: Task, home: Home, settings: Settings) -> dict[str, Any]:
         return _process(task, home, settings, progress, _Direct(tasks, task.id))
 
 
-def perform_taken(task: Task, home: Home, settings: Settings, tasks: Tasks) -> None:
-    """Run and process a task that this process has leased; only process one whose run is done.
+def perform_taken(task: Task, home: Home, settings: Settings, queue: Queue) -> None:
+    """Run and process a task that this process has taken; only process one whose run is done.
 
-    What it downloaded goes into the queue. An interruption gives the task back to the queue, as if it had never been
-    taken, and is raised.
+    Each attempt writes in a folder of its own, and what one comes to after another has begun is not taken. What the
+    sample downloaded goes into the queue. An interruption gives the task back, as if it had never been taken, and is
+    raised.
     """
-    store = home.analysis(task.id)
-    ledger = _Leased(tasks, task.id)
+    tasks, ledger = queue.tasks, _Leased(queue, task)
+    store = _own_folder(task, home, tasks)
     with log.analysis_log(store.log, task.id):
         try:
             if task.status is Status.RUNNING:
                 store.clear()
-                _run(task, home, settings, SILENT, ledger)
-            report = _process(task, home, settings, SILENT, ledger)
+                _run(task, home, settings, SILENT, ledger, store)
+            report = _process(task, home, settings, SILENT, ledger, store)
             _go_on(task, home, settings, tasks, report)
         except KeyboardInterrupt:
             if tasks.get(task.id).status is Status.RUNNING:
-                store.clear()  # else a half run could be taken for a whole one
-            tasks.give_back(task.id)
+                store.discard(home.folder(task.id))  # else a half run could be taken for a whole one
+            queue.give_back(task)
             raise
+        except LeaseLostError as error:
+            _log.warning("task %d: %s", task.id, error)
+            return
         except MalkohaError as error:
             _log.warning("task %d: %s", task.id, error)
             _go_on(task, home, settings, tasks, None)
@@ -76,6 +82,16 @@ def _tell(task_id: int, home: Home, settings: Settings, tasks: Tasks) -> None:
 
     with contextlib.suppress(UsageError):  # it may have been deleted meanwhile
         notifying.finished(tasks.get(task_id), home.analysis(task_id), settings)
+
+
+def _own_folder(task: Task, home: Home, tasks: Tasks) -> Store:
+    """Return where this attempt writes: not where one wrote whose worker died, as that may only have been slow."""
+    store = home.attempt(task.id, task.attempts)
+    ran = task.status is Status.COMPLETED
+    if ran and not tasks.deaths(task.id):
+        return home.analysis(task.id)
+    store.follow(home.analysis(task.id), ran=ran)
+    return store
 
 
 def _go_on(task: Task, home: Home, settings: Settings, tasks: Tasks, report: dict[str, Any] | None) -> None:
@@ -98,20 +114,31 @@ class _Direct:
         self._tasks.move(self._task_id, to, error=error)
 
 
-class _Leased(_Direct):
+class _Leased:
+    def __init__(self, queue: Queue, task: Task) -> None:
+        self._queue, self._task = queue, task
+
     def state(self, to: Status, error: str = "") -> None:
         if not error.startswith(INTERRUPTED):
-            super().state(to, error)
+            self._queue.tell(self._task, to, error)
 
 
-def _run(task: Task, home: Home, settings: Settings, progress: Progress, ledger: Ledger | _Direct) -> None:
+def _run(
+    task: Task,
+    home: Home,
+    settings: Settings,
+    progress: Progress,
+    ledger: Ledger | _Direct | _Leased,
+    store: Store | None = None,
+) -> None:
     from malkoha import analysis
 
+    store = store or home.analysis(task.id)
     try:
-        analysis.run(task, home, settings, progress)
+        analysis.run(task, home, settings, progress, store)
     except BaseException as error:
         line = _line(error)
-        if home.analysis(task.id).run.exists():
+        if store.run.exists():
             # it was cut off after the sample's start
             hint = f"malkoha process {task.id} reports what was recorded"
             terminal.say(hint)
@@ -122,12 +149,17 @@ def _run(task: Task, home: Home, settings: Settings, progress: Progress, ledger:
 
 
 def _process(
-    task: Task, home: Home, settings: Settings, progress: Progress, ledger: Ledger | _Direct
+    task: Task,
+    home: Home,
+    settings: Settings,
+    progress: Progress,
+    ledger: Ledger | _Direct | _Leased,
+    store: Store | None = None,
 ) -> dict[str, Any]:
     from malkoha import analysis
 
     try:
-        report: dict[str, Any] = analysis.process(home.analysis(task.id), settings, progress)
+        report: dict[str, Any] = analysis.process(store or home.analysis(task.id), settings, progress)
     except BaseException as error:
         failed = Status.FAILED_REPORTING if isinstance(error, ReportError) else Status.FAILED_PROCESSING
         ledger.state(failed, _line(error))

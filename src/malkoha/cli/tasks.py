@@ -12,6 +12,7 @@ from malkoha.model.task import Status
 
 def tasks(
     status: Annotated[list[Status] | None, typer.Option(help="Only tasks in this state; repeatable.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only tasks with this tag.", metavar="WORD")] = None,
     limit: Annotated[int, typer.Option(help="Show the newest N.", metavar="N", min=1)] = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
     debug: terminal.Debug = False,
@@ -29,7 +30,7 @@ def tasks(
     home, _ = terminal.surroundings()
     with Tasks(home) as table:
         table.recover()
-        listed = table.all(statuses=status or (), limit=limit)
+        listed = table.all(statuses=status or (), limit=limit, tag=tag)
     if as_json:
         terminal.write_json(listed)
         return

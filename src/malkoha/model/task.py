@@ -79,6 +79,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str] = []
     submit_id: int | None = None
     """The first task of those that were submitted together."""
+    deadline: datetime | None = None
+    """When it has not been begun by then it is given up."""
+    attempts: int = 0
+    """How often a worker took it; 0 when none ever did."""
+
+
+ARCHITECTURE = "x86-64"
+
+
+def needs(options: Options) -> str:
+    """Return what a worker must have for a task, in one word: image, architecture and network mode."""
+    return f"{options.image}/{ARCHITECTURE}/{options.network}"
 
 
 class Timings(msgspec.Struct, kw_only=True):

@@ -135,7 +135,7 @@ def again(given: Service, task: Task, priority: int | None = None) -> Task:
 def erase(given: Service, task_id: int) -> None:
     """Delete a task with all that it made; raise UsageError when there is none, MalkohaError while it runs."""
     given.tasks.delete(task_id)
-    shutil.rmtree(given.home.analysis(task_id).root, ignore_errors=True)
+    shutil.rmtree(given.home.folder(task_id), ignore_errors=True)
 
 
 def cancel(given: Service, task: Task, who: str) -> Task:

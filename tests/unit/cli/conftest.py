@@ -38,11 +38,11 @@ class FakeAnalysis(ModuleType):
         self.on_run: Callable[[Task, Store], None] = lambda task, store: None
         self.tasks: list[Task] = []
 
-    def run(self, task: Task, home: Home, settings: Settings, progress: Progress) -> None:
+    def run(self, task: Task, home: Home, settings: Settings, progress: Progress, store: Store | None = None) -> None:
         self.tasks.append(task)
         progress.step("Running", 1)
         progress.advance(1, "done")
-        store = home.analysis(task.id)
+        store = (store or home.analysis(task.id)).create()
         self.on_run(task, store)
         if self.fail_run is not None:
             raise self.fail_run

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from malkoha.model.task import Status
+from malkoha.queue import open_queue
 from malkoha.tasks import Tasks
 from tests.unit.web.conftest import REPORT, SCRIPT, finish, message
 
@@ -182,7 +183,7 @@ def test_reschedule(client: TestClient, submitted: Submitted, tasks: Tasks) -> N
 def test_rereport(client: TestClient, submitted: Submitted, tasks: Tasks) -> None:
     finish(tasks, submitted())
     assert client.get("/tasks/rereport/1").json() == {"success": True}
-    taken = tasks.take()
+    taken = open_queue(tasks).take(["default/x86-64/sim"])
     assert taken is not None
     assert (taken.id, taken.status) == (1, Status.COMPLETED)
     assert "cannot be processed again" in message(client.get("/tasks/rereport/1"), 500)
