@@ -43,7 +43,7 @@ def expire(home: Home, tasks: Tasks, before: datetime, *, dry_run: bool = False,
 
 def fit(home: Home, tasks: Tasks, limit: int) -> Removed:
     """Remove the oldest analyses that are over until all of them take at most ``limit`` bytes."""
-    sizes = {task.id: _size(home.analysis(task.id).root) for task in _over(tasks)}
+    sizes = {task.id: _size(home.folder(task.id)) for task in _over(tasks)}
     total = sum(sizes.values())
     gone = Removed()
     for task_id in sorted(sizes):
@@ -108,7 +108,7 @@ def _over(tasks: Tasks) -> list[Task]:
 
 
 def _remove(home: Home, tasks: Tasks, task: Task, gone: Removed, *, dry_run: bool = False) -> None:
-    folder = home.analysis(task.id).root
+    folder = home.folder(task.id)
     size = _size(folder)
     if not dry_run:
         try:
