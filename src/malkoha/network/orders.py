@@ -19,6 +19,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     authority: str
     answers: str = ""
     capture_limit: int = 256 << 20
+    apart: bool = True
+    """Whether it stands in a namespace of its own; where it does not, it answers frame by frame."""
     gate: int = -1
     """Where ways out are asked for; -1 where there are none."""
 

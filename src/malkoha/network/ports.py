@@ -109,21 +109,26 @@ class Ports(ABC):
             except OSError as error:
                 log.warning("a connection was lost: %s", error)
                 return
-            if len(self._tasks) >= CONVERSATIONS:
-                self.refused += 1
-                connection.close()
-                continue
-            self.accepted += 1
             connection.setblocking(False)
-            source, target = plain(peer), plain(connection.getsockname())
-            session = self._journal.begin("tcp", source, target)
-            self._begin(self._serve(connection, session))
+            self.take(connection, plain(peer), plain(connection.getsockname()))
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def take(self, connection: socket.socket, source: Address, target: Address) -> None:
+        """Take over one connection of the guest, or close it when there are too many."""
+        if len(self._tasks) >= CONVERSATIONS:
+            self.refused += 1
+            connection.close()
+            return
+        self.accepted += 1
+        task = self._begin(self._serve(connection, self._journal.begin("tcp", source, target)))
+        # one that is cancelled before it has begun closes nothing itself
+        task.add_done_callback(lambda _: connection.close())
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside the rest, until the end at most."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(self, connection: socket.socket, session: Session) -> None:
         try:

@@ -27,6 +27,10 @@ from malkoha.submit import way_out
 
 READY_S = 20.0
 NAMESPACES = Path("/run/netns")
+WAYS = {
+    "none": "no namespace, no answers",
+    "frames": "no namespace, answered frame by frame: IPv4 with TCP, UDP and ping",
+}
 
 
 class Route:
@@ -76,12 +80,8 @@ class Route:
         except HostError as error:
             if self.result.mode != "sim":
                 raise
-            self.result.remarks.append(f"no simulated internet, nothing answers instead: {error.why}")
-            self._fall_back()
-            said = _await(self._child)
-        self.result.way = "no namespace, no answers"
-        if said.link != "none":
-            self.result.way = f"a namespace of its own ({said.link})"
+            said = self._fall_back(error.why)
+        self.result.way = WAYS.get(said.link, f"a namespace of its own ({said.link})")
         if self.result.egress is not None:
             self.result.way += f", forwarded through {self.result.egress.way}"
         if self._far is not None:
@@ -110,7 +110,7 @@ class Route:
 
     # -- the processes ---------------------------------------------------------------------------------------------
 
-    def _start(self, gate: socket.socket | None = None) -> None:
+    def _start(self, gate: socket.socket | None = None, *, apart: bool = True) -> None:
         """Start the process behind the guest's card; it asks for ways out at the gate, if there is one."""
         if self._far is None:
             raise HostError("the network's wire is gone")
@@ -125,10 +125,12 @@ class Route:
                 authority=str(self._authority.absolute()),
                 answers=self._settings.network.answers,
                 capture_limit=self._settings.network.capture_mb << 20,
+                apart=apart,
                 gate=-1 if gate is None else gate.fileno(),
             )
             inherited = [fd for fd in (plan.wire, plan.capture, plan.gate) if fd >= 0]
-            self._child.start("simulator", plan, inherited, _namespace(self.result.mode))
+            before = _namespace() if apart and plan.mode != "drop" else []
+            self._child.start("simulator", plan, inherited, before)
 
     def _lead_out(self) -> socket.socket:
         """Start the process that leads out, and return the other side of its gate."""
@@ -164,12 +166,23 @@ class Route:
         self.result.egress = Egress(way=label)
         return ours
 
-    def _fall_back(self) -> None:
-        """Go on without a namespace: the same wire, and nobody who answers."""
+    def _fall_back(self, why: str) -> Said:
+        """Go on without a namespace, on the same wire: answered frame by frame, or, if that fails too, not at all."""
+        self.result.remarks.append(
+            f"no network namespace could be made, the simulated internet is a plainer one: {why}"
+        )
+        try:
+            return self._again()
+        except HostError as error:
+            self.result.remarks.append(f"no simulated internet, nothing answers instead: {error.why}")
+            self.result.mode = "drop"
+            return self._again()
+
+    def _again(self) -> Said:
         if self._child is not None:
             self._child.end()
-        self.result.mode = "drop"
-        self._start()
+        self._start(apart=False)
+        return _await(self._child)
 
     def _dismiss(self, child: Child) -> Said | None:
         """End a process and return what it says at its end; that it says nothing is a remark."""
@@ -201,11 +214,9 @@ def _await(child: Child | None) -> Said:
     raise HostError("the network could not be started", why or "it did not say why")
 
 
-def _namespace(mode: str) -> list[str]:
+def _namespace() -> list[str]:
     """Return the command that gives what follows a network of its own: with root directly, else as root of a user
-    namespace; nothing where nobody answers."""
-    if mode == "drop":
-        return []
+    namespace."""
     return ["unshare", "--net", "--"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net", "--"]
 
 

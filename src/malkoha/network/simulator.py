@@ -55,6 +55,12 @@ async def run(plan: Plan) -> None:
         pump = Pump(socket.socket(fileno=plan.wire), capture, expect)
         if plan.mode == "drop":
             pump.on_frame = drop.answer
+        elif not plan.apart:
+            from malkoha.network.stack import Stack, confine
+
+            confine()
+            ports, kind = _ports(plan, pump, journal), "frames"
+            pump.on_frame = Stack(pump, ports).frame
         else:
             try:
                 link, kind = open_link()

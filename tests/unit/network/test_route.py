@@ -13,7 +13,7 @@ import dnslib
 import dpkt
 import pytest
 
-from malkoha.config import Settings
+from malkoha.config import Routes, Settings
 from malkoha.errors import HostError
 from malkoha.machinery.command import MAC
 from malkoha.network import addresses, namespace
@@ -167,25 +167,48 @@ def test_drop_mode_needs_no_namespace_and_answers_nobody(store: Store, authority
         assert route.finish().frames == 3
 
 
-def test_where_no_namespace_can_be_made_nothing_answers_and_it_is_said(
+REFUSED = ["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1", "sh"]
+
+
+def test_where_no_namespace_can_be_made_a_plainer_internet_answers_and_it_is_said(
     store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = ["sh", "-c", "echo unshare: Operation not permitted >&2; exit 1", "sh"]
-    monkeypatch.setattr(routes, "_namespace", lambda mode: refused if mode == "sim" else [])
+    monkeypatch.setattr(routes, "_namespace", lambda: REFUSED)
     with Route("sim", store, authority, Settings()) as route:
         wire = route.take_wire()
         result = route.ready()
-        assert result.mode == "drop"
+        assert (result.mode, result.way) == ("sim", routes.WAYS["frames"])
         assert "Operation not permitted" in result.remarks[0]
         wire.close()
 
 
-def test_a_mode_that_cannot_be_had_is_an_error(store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "_namespace", lambda mode: ["false"])
-    with Route("drop", store, authority, Settings()) as route, pytest.raises(HostError, match="could not be started"):
+def test_where_that_fails_too_nothing_answers(store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "_namespace", lambda: REFUSED)
+    with Route("sim", store, authority / "of nobody", Settings()) as route:
+        wire = route.take_wire()
+        result = route.ready()
+        assert (result.mode, result.way) == ("drop", routes.WAYS["none"])
+        assert "nothing answers instead" in result.remarks[1]
+        wire.close()
+
+
+def test_a_route_that_leads_out_is_never_replaced(
+    store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "_namespace", lambda: REFUSED)
+    settings = Settings(routes=Routes(vpn="interface:lo", resolver="9.9.9.9"))
+    with Route("vpn", store, authority, settings) as route:
         route.take_wire().close()
-        route.ready()
+        with pytest.raises(HostError, match="Operation not permitted"):
+            route.ready()
+
+
+def test_a_mode_that_cannot_be_had_is_an_error(store: Store, authority: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Route("drop", store, authority, Settings()) as route:
         route.take_wire().close()
         with pytest.raises(HostError, match="taken already"):
             route.take_wire()
+    monkeypatch.setattr("malkoha.network.child.sys.executable", "false")
+    with Route("drop", store, authority, Settings()) as route, pytest.raises(HostError, match="could not be started"):
+        route.take_wire().close()
+        route.ready()

@@ -101,7 +101,10 @@ class _Data:
         self.close()
         if verb in {"PORT", "EPRT"}:
             return self._active(verb, rest)
-        self._server = await asyncio.start_server(self._accept, sock=_listener())
+        try:
+            self._server = await asyncio.start_server(self._accept, sock=_listener())
+        except OSError:
+            return "425 Can't open data connection."
         port = self._server.sockets[0].getsockname()[1]
         if verb == "EPSV":
             return f"229 Entering Extended Passive Mode (|||{port}|)"
