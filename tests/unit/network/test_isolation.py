@@ -75,8 +75,12 @@ def test_eight_analyses_at_once_do_not_see_each_other(tmp_path: Path, authority:
 
 
 @pytest.mark.skipif(not worlds.possible(), reason="this user makes no named namespaces")
-@pytest.mark.parametrize("mode", ["sim", "drop", "internet"])
-def test_nothing_that_a_guest_sends_gets_to_the_host_or_its_lan(mode: str, tmp_path: Path, authority: Path) -> None:
+@pytest.mark.parametrize("mode", ["sim", "frames", "drop", "internet"])
+def test_nothing_that_a_guest_sends_gets_to_the_host_or_its_lan(
+    mode: str, tmp_path: Path, authority: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode == "frames":
+        monkeypatch.setattr("malkoha.network.route._namespace", lambda: ["false"])
     marker = uuid.uuid4().hex.encode()
     store = Store(tmp_path / "analysis").create()
     with contextlib.ExitStack() as stack:
@@ -85,8 +89,9 @@ def test_nothing_that_a_guest_sends_gets_to_the_host_or_its_lan(mode: str, tmp_p
         if mode == "internet":
             world = stack.enter_context(worlds.world(tmp_path))
             routes = Routes(internet=f"namespace:{world.route}", resolver=worlds.RESOLVER)
-        with Route(mode, store, authority, Settings(routes=routes)) as route, route.take_wire() as wire:
-            route.ready()
+        asked = "sim" if mode == "frames" else mode
+        with Route(asked, store, authority, Settings(routes=routes)) as route, route.take_wire() as wire:
+            assert ("frame by frame" in route.ready().way) == (mode == "frames")
             code = escapes.program(marker, made.port, made.addresses, "'eth0'")
             assert network_guest.run(wire, code) == "tried everything\n"
     assert marker in store.pcap.read_bytes()
