@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import select
 import socket
@@ -16,7 +17,6 @@ from typing import Any
 
 from tests.worlds import ip
 
-LAN_HOST, LAN_HERE = "10.213.77.6", "10.213.77.5"
 ETH_P_ALL = 3
 DRAIN_S = 10.0
 """How long what is still in the queues of a busy host is read."""
@@ -29,6 +29,9 @@ class Witnesses:
     port: int
     """TCP and UDP, on all addresses of this host and on the LAN's host."""
     marker: bytes
+    here: str
+    lan: str
+    """Addresses of this host and of the other one on the LAN between them."""
     addresses: list[str]
     """All that lead to one of the listeners."""
     heard: list[str] = field(default_factory=list)
@@ -40,20 +43,25 @@ class Witnesses:
 def witnesses(marker: bytes) -> Iterator[Witnesses]:
     """Listen on this host, on a host beside it and on all cards, until the end; needs root."""
     with contextlib.ExitStack() as stack:
-        lan = f"mk-lan-{uuid.uuid4().hex[:6]}"
-        stack.callback(subprocess.run, ["ip", "netns", "delete", lan], check=False, capture_output=True)
-        near = f"mk{uuid.uuid4().hex[:8]}"
-        ip("netns", "add", lan)
-        ip("link", "add", near, "type", "veth", "peer", "name", "lan0", "netns", lan)
+        lan = stack.enter_context(_namespace())
+        name = uuid.uuid4().hex
+        near = f"mk{name[:8]}"
+        # a LAN of its own for each, since tests of several checkouts may run at once
+        first = int(ipaddress.ip_address("10.208.0.0")) + int(name[:5], 16) // 4 * 4
+        here, other = (str(ipaddress.ip_address(first + at)) for at in (1, 2))
+        ip("link", "add", near, "type", "veth", "peer", "name", "lan0", "netns", str(lan))
         ip("link", "set", near, "up")
-        ip("address", "add", f"{LAN_HERE}/30", "dev", near)
-        for words in (["link", "set", "lo", "up"], ["link", "set", "lan0", "up"]):
-            ip("-n", lan, *words)
-        ip("-n", lan, "address", "add", f"{LAN_HOST}/30", "dev", "lan0")
+        ip("address", "add", f"{here}/30", "dev", near)
+        for words in (
+            ["link", "set", "lo", "up"],
+            ["link", "set", "lan0", "up"],
+            ["address", "add", f"{other}/30", "dev", "lan0"],
+        ):
+            subprocess.run(["nsenter", f"--net=/proc/{lan}/ns/net", "ip", *words], check=True, capture_output=True)
         ears = [stack.enter_context(sock) for sock in _host()]
         port = ears[0].getsockname()[1]
         ears += [stack.enter_context(sock) for sock in _inside(lan, port)]
-        made = Witnesses(port, marker, [*own_addresses(), LAN_HOST])
+        made = Witnesses(port, marker, here, other, [*own_addresses(), other])
         card = stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
         card.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         stop, stopped = socket.socketpair()
@@ -66,6 +74,21 @@ def witnesses(marker: bytes) -> Iterator[Witnesses]:
             stop.send(b"!")
             thread.join()
             stopped.close()
+
+
+@contextlib.contextmanager
+def _namespace() -> Iterator[int]:
+    """Make a namespace that ends with this process at the latest; return the process that holds it."""
+    before = os.readlink("/proc/self/ns/net")
+    words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sleep", "infinity"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as holder:
+        try:
+            while os.readlink(f"/proc/{holder.pid}/ns/net") == before:
+                assert holder.poll() is None, "no namespace was made"
+                time.sleep(0.01)
+            yield holder.pid
+        finally:
+            holder.kill()
 
 
 def own_addresses() -> list[str]:
@@ -84,7 +107,7 @@ def _host() -> list[socket.socket]:
     return [tcp, udp]
 
 
-def _inside(namespace: str, port: int) -> list[socket.socket]:
+def _inside(holder: int, port: int) -> list[socket.socket]:
     """Return listeners that stand in another namespace: a thread goes there and never comes back."""
     made: list[Any] = []
 
@@ -92,7 +115,7 @@ def _inside(namespace: str, port: int) -> list[socket.socket]:
         import ctypes
 
         libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{namespace}", "rb") as file:
+        with open(f"/proc/{holder}/ns/net", "rb") as file:
             if libc.setns(file.fileno(), 0x40000000):
                 made.append(OSError(ctypes.get_errno(), "setns"))
                 return
