@@ -34,7 +34,7 @@ class GuestRing:
 
     FIELDS = (
         "magic", "chunks", "chunk_size", "head", "tail", "lost", "seq", "live", "started", "skipped", "chunk_physical",
-        "files", "following", "ways", "exercised", "adopted", "unremembered",
+        "files", "following", "ways", "exercised", "adopted", "unremembered", "pulse", "unhooked", "age",
     )  # fmt: skip
     """Of the header, in order; the addresses of the chunks are MAX_CHUNKS words."""
 

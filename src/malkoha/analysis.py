@@ -25,10 +25,10 @@ from malkoha.machinery import image as images
 from malkoha.machinery.base import running
 from malkoha.machinery.image import Image
 from malkoha.machinery.qemu import Machine
-from malkoha.model.task import Ended, NetworkRun, Run, Task, Timings
+from malkoha.model.task import Ended, NetworkRun, Run, Task, Timings, Trouble
 from malkoha.network.route import Route
 from malkoha.progress import SILENT, Progress
-from malkoha.recorder import Recorder
+from malkoha.recorder import Pulse, Recorder
 from malkoha.store import Home, Store
 from malkoha.taking import Taking
 from malkoha.trace.ring import Ring
@@ -117,6 +117,7 @@ def run(task: Task, home: Home, settings: Settings, progress: Progress = SILENT,
                 ended_at=datetime.now(UTC),
                 timings=clock.timings(task, started_at, recorder.first_event_at),
                 files=taking.facts(),
+                troubles=result.troubles,
                 errors=[*result.errors, *(route.result.remarks if route is not None else ())],
                 network=route.result if route is not None else NetworkRun(),
             )
@@ -190,6 +191,7 @@ class Result(msgspec.Struct):
     ended: Ended = "timeout"
     exit_status: int | None = None
     agent_pid: int = 0
+    troubles: list[Trouble] = []
     errors: list[str] = []
 
 
@@ -214,6 +216,7 @@ class Session:
         self.started = False
         """Whether the sample may have run, so that there is something to report."""
         self._result = Result()
+        self._pulse = Pulse(recorder.ring)
         self._gone_at: float | None = None
         """When the last traced process had gone for the first time."""
 
@@ -291,7 +294,8 @@ class Session:
         if self.recorder.error is not None:
             raise _recording_failed(self.recorder.error) from self.recorder.error
         if ring.tampered:
-            self._note("the sample overwrote the tracer's memory: what came after is not recorded")
+            what = "the sample overwrote the tracer's memory: what came after is not recorded"
+            self._trouble(Trouble(at=time.time(), what=what))
             return "tracer stopped"
         if ring.started and ring.live == 0 and ring.pending == 0 and not self._awaits_others():
             return "all processes gone"
@@ -301,7 +305,9 @@ class Session:
         if self.store.stop.exists():
             self._note("the run was cancelled")
             return "interrupted"
-        return None
+        for trouble in self._pulse.look():
+            self._trouble(trouble)
+        return "tracer stopped" if self._pulse.blind else None
 
     def _awaits_others(self) -> bool:
         """Tell whether somebody may still begin work that the sample has left to him."""
@@ -344,6 +350,10 @@ class Session:
         deadline = time.monotonic() + wait_s
         while not done() and time.monotonic() < deadline:
             time.sleep(POLL_S)
+
+    def _trouble(self, trouble: Trouble) -> None:
+        self._result.troubles.append(trouble)
+        self._note(f"at {datetime.fromtimestamp(trouble.at, UTC):%H:%M:%S} UTC: {trouble.what}")
 
     def _note(self, text: str) -> None:
         log.warning(text)

@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -38,12 +39,14 @@ from malkoha.progress import SILENT, Progress
 from malkoha.store import Home
 from malkoha.trace.ring import Ring
 
-FORMAT = 1
+FORMAT = 2
 BOOT_S = 240.0
 LOAD_S: dict[source.Engine, float] = {"tracepoint": 180.0, "kprobe": 1800.0}
 """Deadlines in seconds; under software emulation the kprobe engine takes minutes to register its probes."""
 READY_S = 60.0
 """How long a tracer that has announced itself may take to put its probes in place."""
+YOUNGEST_S, OLDEST_S = 9 * 86400, 58 * 86400
+"""How long an armed guest seems to run already; which of it is drawn once for each snapshot."""
 
 MODULE_NAMES: dict[source.Engine, str] = {"tracepoint": "intel_uncore_freq", "kprobe": "intel_uncore_perf"}
 """Until the module has taken itself off all lists, it bears a name that a server's kernel may well have."""
@@ -235,21 +238,32 @@ def _load(
                 guest.connect_network(wiring)
             progress.step(f"Loading the {engine} engine into the guest's kernel")
             line = guest.arm(module, MODULE_NAMES[engine], buildroot.loader_files(image), LOAD_S[engine])
+            address = ring_address(line)
+            age_s = YOUNGEST_S + secrets.randbelow(OLDEST_S - YOUNGEST_S)
+            grow_old(await_ring(machine, address), age_s)
+            guest.settle(MODULE_NAMES[engine], age_s)
         except GuestError as error:
             said = machine.console.decode("utf-8", "backslashreplace").strip().splitlines()
             raise GuestError(error.what, error.why, error.mend or (f"console: {said[-1]}" if said else "")) from error
-    address = ring_address(line)
-    await_ring(machine, address)
     return address
 
 
-def await_ring(machine: Machine, address: int) -> None:
+def grow_old(ring: Ring, seconds: int) -> None:
+    """Have the guest's clocks say that it has run for some time; TraceError when nothing in it does that."""
+    deadline = time.monotonic() + READY_S
+    ring.grow_old(seconds)
+    while ring.aging:
+        if time.monotonic() > deadline:
+            raise TraceError("the tracer does not set the guest's clocks", "its pulse cannot be felt")
+        time.sleep(0.02)
+
+
+def await_ring(machine: Machine, address: int) -> Ring:
     """Wait until the tracer's probes are in place, which its ring's header tells; TraceError when they never are."""
     deadline = time.monotonic() + READY_S
     while True:
         try:
-            Ring(machine.memory, address)
-            return
+            return Ring(machine.memory, address)
         except TraceError:
             if time.monotonic() > deadline:
                 raise

@@ -1,4 +1,4 @@
-"""Copies the tracer's records to the analysis folder while the sample runs, in a thread of its own."""
+"""Copies the tracer's records to the analysis folder while the sample runs, in a thread of its own; feels its pulse."""
 
 from __future__ import annotations
 
@@ -9,10 +9,46 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from malkoha.model.task import Trouble
 from malkoha.trace.ring import Ring
 
 IDLE_S = 0.002
 """How long to wait when the ring was empty: short against its size, long against a look at it."""
+
+SILENT_S = 40.0
+"""How long a running guest may handle no timer before something is wrong with it; the tracer's pulse is a second."""
+
+
+class Pulse:
+    """Notices that the tracer no longer works though its machine runs.
+
+    What the tracer says of itself stands in the ring's header; who can write there can silence it, but not unseen.
+    """
+
+    def __init__(self, ring: Ring) -> None:
+        self.blind = False
+        """Whether calls are no longer seen."""
+        self._ring = ring
+        self._beats, self._at = ring.pulse, time.monotonic()
+        self._known: set[str] = set()
+
+    def look(self) -> list[Trouble]:
+        """Return what has happened to the tracer since the last look."""
+        beats, now = self._ring.pulse, time.monotonic()
+        if beats != self._beats:
+            self._beats, self._at = beats, now
+            self._known.discard("")
+        found = []
+        if now - self._at > SILENT_S and "" not in self._known:
+            self._known.add("")
+            what = "the last sign of life of the tracer: it was stopped, or the guest's kernel hangs"
+            found.append(Trouble(at=time.time() - (now - self._at), what=what))
+        for name in self._ring.unhooked:
+            if name not in self._known:
+                self._known.add(name)
+                found.append(Trouble(at=time.time(), what=f"the tracer was taken off the kernel's {name}"))
+        self.blind = not self._known.isdisjoint(("sys_enter", "sys_exit"))
+        return found
 
 
 class Recorder:

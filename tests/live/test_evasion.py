@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from malkoha.arming import MODULE_NAMES
-from tests.live.commandline import Analysis, Malkoha, Process, compiled
+from tests.live.commandline import Analysis, Malkoha, Process, compiled, script
 
 pytestmark = pytest.mark.live
 SOURCE = Path(__file__).with_name("tricks.c")
@@ -242,6 +242,39 @@ def test_nothing_of_the_tracer_is_found(quiet: Run) -> None:
     assert quiet.answers["E15"].count(" -1\n") == 7
 
 
+AGE = r"""
+cd /tmp
+read -r uptime idle </proc/uptime
+echo "uptime ${uptime%.*}"
+echo "idle ${idle%.*}"
+echo "booted $(($(date +%s) - $(sed -n 's/^btime //p' /proc/stat)))"
+echo "who $(($(date +%s) - $(date -d "$(who -b | awk '{print $3, $4}')" +%s)))"
+python3 -c 'import time; print("monotonic", int(time.monotonic())); print("raw", int(time.clock_gettime(4)))'
+echo first $(ps -o etimes= 1)
+echo session $(ps -o etimes= $PPID)
+echo "log $(($(date +%s) - $(date -d "$(head -c 32 /var/log/syslog)" +%s)))"
+echo "taint $(cat /proc/sys/kernel/tainted)"
+grep -a -o -i -E 'BXPC|BOCHS|QEMU[0-9]*' /sys/firmware/acpi/tables/* /var/log/*.log /var/log/syslog /proc/ioports
+find /sys -iname '*qemu*'
+"""
+
+
+def test_the_machine_has_run_for_weeks_and_bears_one_makers_name(shared: Malkoha, tmp_path: Path) -> None:
+    found = shared.analyze(script(tmp_path, AGE))
+    facts = {name: int(value) for name, value in re.findall(rb"^(\w+) (\d+)$", found.stdout, re.MULTILINE)}
+    uptime = facts.pop(b"uptime")
+    assert uptime > 9 * 86400
+    assert facts.pop(b"taint") == 0
+    assert facts.pop(b"session") < 3600
+    assert facts.pop(b"idle") > uptime // 2
+    # those of who and of the log in minutes, and the machine stood still between arming and this run
+    stood = facts.pop(b"log") - uptime
+    assert stood > -3600
+    assert facts.keys() == {b"booted", b"who", b"monotonic", b"raw", b"first"}
+    assert {name: age for name, age in facts.items() if abs(age - uptime) > 120} == {}
+    assert len(found.stdout.splitlines()) == 9, found.stdout
+
+
 def test_somebody_seems_to_use_the_machine(quiet: Run) -> None:
     answer = quiet.answers["E16"]
     assert "host web01" in answer
@@ -251,6 +284,7 @@ def test_somebody_seems_to_use_the_machine(quiet: Run) -> None:
     assert int(facts["cpus"]) >= 2
     assert int(facts["ram"]) > 1900
     assert int(facts["disk"]) > 38_000
+    assert int(facts["uptime"]) > 9 * 86400
 
 
 def test_the_table_is_that_of_the_suite() -> None:

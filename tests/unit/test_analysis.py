@@ -252,7 +252,25 @@ def test_the_tracer_is_overwritten(world: World) -> None:
     world.on["launch"] = launch
     run = world.run()
     assert run.ended == "tracer stopped"
-    assert run.errors == ["the sample overwrote the tracer's memory: what came after is not recorded"]
+    (error,) = run.errors
+    assert error.endswith("UTC: the sample overwrote the tracer's memory: what came after is not recorded")
+    (trouble,) = run.troubles
+    assert trouble.what in error
+    assert run.started_at.timestamp() <= trouble.at <= run.ended_at.timestamp()
+    assert world.store.records.read_bytes() == world.recording.data
+
+
+def test_a_run_ends_when_the_tracer_no_longer_sees_calls(world: World) -> None:
+    def launch(head: Head) -> bytes:
+        world.began()
+        gone = 1 << ring.HOOKS.index("sys_enter")
+        world.machine.memory.write(RING + ring._UNHOOKED, struct.pack("<Q", gone))
+        return polite(head)
+
+    world.on["launch"] = launch
+    run = world.run()
+    assert run.ended == "tracer stopped"
+    assert [trouble.what for trouble in run.troubles] == ["the tracer was taken off the kernel's sys_enter"]
     assert world.store.records.read_bytes() == world.recording.data
 
 

@@ -50,6 +50,22 @@ class FakeMachine:
         self.closed = True
 
 
+class AgingRing:
+    """A ring whose guest needs a moment to grow old."""
+
+    def __init__(self) -> None:
+        self.grown: list[int] = []
+        self._looks = 0
+
+    def grow_old(self, seconds: int) -> None:
+        self.grown.append(seconds)
+
+    @property
+    def aging(self) -> bool:
+        self._looks += 1
+        return self._looks % 3 > 0
+
+
 class Bench:
     """An image, settings, and everything that arming uses replaced by something quick."""
 
@@ -84,6 +100,7 @@ class Bench:
         self.module.write_bytes(b"module")
         self.guest = FakeGuest(folder / "agent", self.answer)
         self.line = "ring 12ab000"
+        self.ring = AgingRing()
 
     def answer(self, head: Head) -> bytes:
         if head["do"] == "arm":
@@ -130,7 +147,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(buildroot, "compile_module", bench.compile)
     monkeypatch.setattr(buildroot, "loader_files", lambda image: {"staprun": b"s"})
     monkeypatch.setattr(snapshot, "save", bench.save)
-    monkeypatch.setattr(arming, "await_ring", lambda machine, address: None)
+    monkeypatch.setattr(arming, "await_ring", lambda machine, address: bench.ring)
     yield bench
     assert all(machine.closed for machine in FakeMachine.made)
     bench.guest.close()
@@ -145,7 +162,10 @@ def test_made_once_and_found_again(bench: Bench) -> None:
     assert bench.left() == [bench.key()]
     assert sorted(path.name for path in (bench.home.snapshots / bench.key()).iterdir()) == ["armed.json", "machine"]
     asked = [head["do"] for head in bench.guest.asked]
-    assert asked == ["load", "hello", "stage", "put", "put", "arm"]
+    assert asked == ["load", "hello", "stage", "put", "put", "arm", "settle"]
+    (age_s,) = bench.ring.grown
+    assert 9 * 86400 <= age_s <= 58 * 86400
+    assert bench.guest.asked[-1]["age_s"] == age_s
 
 
 def test_pruning_keeps_the_one_used_last(bench: Bench) -> None:
@@ -220,11 +240,19 @@ def test_a_machine_that_skips_time_is_emulated_and_has_a_snapshot_of_its_own(ben
 def test_a_tracer_whose_probes_never_come_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     ring = GuestRing()
     machine = cast("Machine", SimpleNamespace(memory=ring.memory))
-    arming.await_ring(machine, HEADER)
+    assert arming.await_ring(machine, HEADER).size == ring.reader().size
     ring.set("magic", 0)
     monkeypatch.setattr(arming, "READY_S", 0.0)
     with pytest.raises(TraceError, match="not where it should be"):
         arming.await_ring(machine, HEADER)
+
+
+def test_a_tracer_that_does_not_set_the_clocks_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = GuestRing()
+    monkeypatch.setattr(arming, "READY_S", 0.0)
+    with pytest.raises(TraceError, match="does not set the guest's clocks"):
+        arming.grow_old(ring.reader(), 86400)
+    assert ring.word("age") == 86400
 
 
 # -- what is not whole -----------------------------------------------------------------------------------------------

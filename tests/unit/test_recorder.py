@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from malkoha.recorder import Recorder
+from malkoha import recorder
+from malkoha.recorder import Pulse, Recorder
 from malkoha.trace.decode import Decoder
 from tests.guest_ring import GuestRing
 from tests.records import Recording
@@ -106,3 +108,48 @@ def test_a_ring_that_was_overwritten_ends_the_recording_not_the_thread(tmp_path:
         guest.set("head", 12345)
         wait_for(lambda: recorder.ring.tampered)
     assert recorder.error is None
+
+
+# -- the pulse -------------------------------------------------------------------------------------------------------
+
+
+def test_a_tracer_that_works_gives_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest, now = GuestRing(), [100.0]
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: 5000.0))
+    pulse = Pulse(guest.reader())
+    for beat in range(1, 9):
+        guest.set("pulse", beat)
+        now[0] += recorder.SILENT_S - 1
+        assert pulse.look() == []
+    assert not pulse.blind
+
+
+def test_silence_is_told_once_with_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    guest, now = GuestRing(), [100.0]
+    monkeypatch.setattr(recorder, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: 5000.0))
+    pulse = Pulse(guest.reader())
+    now[0] += recorder.SILENT_S + 1
+    (trouble,) = pulse.look()
+    assert trouble.at == 5000.0 - (recorder.SILENT_S + 1)
+    assert "the last sign of life" in trouble.what
+    assert (pulse.look(), pulse.blind) == ([], False)
+    guest.set("pulse", 1)
+    assert pulse.look() == []
+    now[0] += recorder.SILENT_S + 1
+    assert len(pulse.look()) == 1, "a second silence is told as well"
+
+
+def test_each_tracepoint_that_is_taken_away_is_told_once() -> None:
+    guest = GuestRing()
+    pulse = Pulse(guest.reader())
+    guest.set("unhooked", 0b100000)
+    before = time.time()
+    (trouble,) = pulse.look()
+    assert trouble.what == "the tracer was taken off the kernel's signal_deliver"
+    assert before <= trouble.at <= time.time()
+    seen = pulse.blind
+    assert not seen, "calls are still seen"
+    guest.set("unhooked", 0b100001)
+    assert [one.what for one in pulse.look()] == ["the tracer was taken off the kernel's sys_enter"]
+    assert pulse.blind
+    assert pulse.look() == []

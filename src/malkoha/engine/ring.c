@@ -51,6 +51,9 @@ struct ring_header {
 	u64 exercised;		/* bits: who has begun such work since */
 	u64 adopted;		/* processes that are traced without being descendants */
 	u64 unremembered;	/* files and units of the sample for which there was no room */
+	u64 pulse;		/* grows every second, see pulse.c */
+	u64 unhooked;		/* bits: tracepoints that called us and do no longer */
+	u64 age;		/* the host's: seconds by which to set the clocks ahead; 0 again when that is done */
 };
 
 struct rec_head {

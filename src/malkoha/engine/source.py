@@ -173,7 +173,7 @@ def _text(name: str) -> str:
 def script(engine: Engine) -> str:
     """Return the whole script, ready for ``stap -g -p4``."""
     files_c = _text("files.c").replace(_TABLES, file_calls("x86-64") + "\n" + file_calls("i386") + "\n" + _TABLES, 1)
-    follow = "".join(map(_text, ("identity.c", "follow.c", "handed.c")))
+    follow = "".join(map(_text, ("identity.c", "follow.c", "handed.c", "firmware.c", "age.c", "pulse.c")))
     native = f"#define RING_CHUNKS {RING_CHUNKS}\n" + _text("ring.c") + files_c + follow
     if engine == "tracepoint":
         capture = _text("capture.c")

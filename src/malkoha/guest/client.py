@@ -28,6 +28,7 @@ CHUNK = 64 << 10
 REQUEST_S = 30.0
 LAUNCH_S = 30.0
 NETWORK_S = 120.0
+SETTLE_S = 120.0
 SAMPLE_FOLDER = b"/tmp"
 LOADER_FOLDER = b"/run/fsck"
 MAX_TEXT = 4096
@@ -146,6 +147,10 @@ class GuestClient:
         left = max(end - time.monotonic(), 1.0)
         answer = self._ask({"do": "arm", "name": name, "deadline_s": left}, wait_s=left + 2 * REQUEST_S)
         return _text(answer, "line")
+
+    def settle(self, name: str, age_s: int) -> None:
+        """Have the guest forget how module ``name`` was loaded, once its clocks say that it is ``age_s`` old."""
+        self._ask({"do": "settle", "name": name, "age_s": age_s}, wait_s=SETTLE_S)
 
     def answers(self, wait_s: float) -> bool:
         """Tell whether the agent is still there."""

@@ -56,6 +56,7 @@ class Agent:
             "network": lambda head, body: network.connect(head),
             "stage": lambda head, body: tracer.stage(self.starter),
             "arm": lambda head, body: tracer.arm(self.starter, head),
+            "settle": lambda head, body: tracer.settle(head),
             "prepare": lambda head, body: starting.prepare(head),
             "launch": self.starter.launch,
             "signal": self.starter.signal,

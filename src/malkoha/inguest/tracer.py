@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 
 from . import protocol, starting
 from .refused import Refused
@@ -21,13 +22,17 @@ Head = protocol.Head
 
 FOLDER = "/run/fsck"
 """The host puts the loader and the module here, between ``stage`` and ``arm``."""
-LOGS = ("/var/log/syslog", "/var/log/kern.log")
+LOGS = ("/var/log/syslog", "/var/log/kern.log", "/var/log/auth.log", "/var/log/cron.log")
 MODULES = "/sys/module"
 LOADER_FOLDER = "/proc/systemtap"
 DEBUGFS = "/sys/kernel/debug"
 POLL_S = 0.1
 DETACH_S = 60.0
 HIDDEN_S = 60.0
+COMPILER = ("BXPC", "INTL")
+"""The compiler of the firmware's tables, which names the emulator, and what the tracer's module has made of it."""
+AGED_S = 30.0
+"""How long the kernel may take to show its new age; by the wall clock, which stays."""
 LOGGED_S = 5.0
 """How long the system's logger may take to write down what the kernel said when the module was loaded."""
 SAID = 12
@@ -73,9 +78,22 @@ def arm(starter: starting.Starter, head: Head) -> Head:
         line = load(starter.launcher, head["name"], head.get("arguments", []), end)
     finally:
         leave()
-    forget_messages(head["name"])
-    forget_files()
+    # the clocks that the watchdogs of systemd go by are about to jump
+    run("systemctl", "service-watchdogs", "no")
     return {"line": line, "launcher": starter.launcher}
+
+
+def settle(head: Head) -> Head:
+    """Wait until the guest is ``age_s`` old by its own clocks, then forget how module ``name`` got here."""
+    end = time.time() + AGED_S
+    while time.clock_gettime(time.CLOCK_BOOTTIME) < head["age_s"]:
+        if time.time() > end:
+            raise Refused("the guest's clocks were not set ahead")
+        time.sleep(POLL_S)
+    forget_messages(head["name"], head["age_s"])
+    forget_files()
+    run("systemctl", "service-watchdogs", "yes")
+    return {}
 
 
 def load(target: int, name: str, arguments: list[str], end: float) -> str:
@@ -139,20 +157,33 @@ def last_words(errors: str) -> str:
     return " / ".join(lines[-SAID:]) or "it said nothing"
 
 
-def forget_messages(name: str) -> None:
-    """Clear what the kernel has said, and take the lines about the module and ourselves out of the system's logs."""
+def forget_messages(name: str, age_s: int) -> None:
+    """Clear what the kernel has said, take the lines about the module and ourselves out of the system's logs.
+
+    What stays there was written ``age_s`` seconds ago.
+    """
     drop_caches("4")  # from now on that is not logged any more
-    unwanted = re.compile(rf"\b{re.escape(name)}\b|taint|drop_caches")
+    unwanted = re.compile(rf"\b{re.escape(name)}\b|taint|drop_caches|atchdog|kprobes?: ")
     end = time.monotonic() + LOGGED_S
-    while time.monotonic() < end and not any(name in text(path) for path in LOGS):
+    while time.monotonic() < end and not any(name in text(path) for path in LOGS[:2]):
         time.sleep(POLL_S)
     run("dmesg", "--clear")
     for path in LOGS:
         lines = text(path).splitlines(keepends=True)
-        kept = "".join(line for line in lines if not unwanted.search(line))
+        kept = "".join(earlier(line.replace(*COMPILER), age_s) for line in lines if not unwanted.search(line))
         with contextlib.suppress(OSError), open(path, "r+") as file:
             file.write(kept)
             file.truncate()
+
+
+def earlier(line: str, seconds: int) -> str:
+    """Set the time at the beginning of a line of a log back; a line without one stays as it is."""
+    stamp, blank, rest = line.partition(" ")
+    try:
+        moment = datetime.fromisoformat(stamp) - timedelta(seconds=seconds)
+    except ValueError:
+        return line
+    return f"{moment.isoformat()}{blank}{rest}"
 
 
 def drop_caches(what: str) -> None:

@@ -158,6 +158,14 @@ class NetworkRun(msgspec.Struct, kw_only=True):
     remarks: list[str] = []
 
 
+class Trouble(msgspec.Struct, kw_only=True):
+    """One thing that happened to the tracer."""
+
+    at: float
+    """Seconds since 1970 on the host's clock, to which the guest's is set when a run begins."""
+    what: str
+
+
 class Run(msgspec.Struct, kw_only=True):
     """Facts about one run in a machine: written as run.json when the run ends, read by processing."""
 
@@ -183,5 +191,7 @@ class Run(msgspec.Struct, kw_only=True):
     """Of the agent in the guest, 0 when it was not told."""
     unexercised: list[str] = []
     """To whom the sample left work that nobody had begun when the run ended (trace/ring.py, WAYS)."""
+    troubles: list[Trouble] = []
+    """What happened to the tracer, and when."""
     errors: list[str] = []
     network: NetworkRun = msgspec.field(default_factory=NetworkRun)

@@ -1,7 +1,8 @@
 """The section ``tampering``: what the sample did to what watches it, and when.
 
-In: the calls of the trace that reach for the agent, the launcher, the tracer or the kernel under it. Out: one line
-each, in order of time. Only what succeeded counts, and a call that did not return: the machine may have ended in it.
+In: the calls of the trace that reach for the agent, the launcher, the tracer or the kernel under it, and what the host
+saw of the tracer. Out: one line each, in order of time. Only what succeeded counts, and a call that did not return: the
+machine may have ended in it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class TamperingModule(Processing):
         for row in trace.rows(finder.apis):
             if row.process not in hidden and (row.index or 0) >= setup.get(row.process, 0):
                 finder.feed(row)
-        return finder.found()
+        seen = [Tampering(time=one.at, pid=0, key=-1, what=one.what) for one in facts.run.troubles]
+        return sorted([*finder.found(), *seen], key=lambda line: line.time)
 
 
 class Finder:

@@ -209,7 +209,8 @@ def _losses(report: Mapping[str, Any]) -> Iterator[tuple[Weight, str]]:
     begin = number(mapping(report.get("info")).get("started"))
     for entry in map(mapping, items(own.get("tampering"))[:TAMPERING]):
         when = max(number(entry.get("time")) - begin, 0)
-        yield "note", f"process {int(number(entry.get('pid')))} {entry.get('what', '')} ({when:.1f} s after the start)"
+        who = f"process {int(number(entry.get('pid')))} " if number(entry.get("key")) >= 0 else ""
+        yield "note", f"{who}{entry.get('what', '')} ({when:.1f} s after the start)"
     seen: dict[str, None] = {}
     for error in [*items(own.get("errors")), *items(mapping(report.get("debug")).get("errors"))]:
         seen[str(error) or "an error without a text"] = None

@@ -23,9 +23,13 @@ _WORD = struct.Struct("<Q")
 _HEAD, _TAIL, _LOST, _SEQ, _LIVE, _STARTED, _SKIPPED = (8 * n for n in range(3, 10))
 _BEHIND = _FIXED.size + 8 * MAX_CHUNKS
 _FILES, _FOLLOWING, _WAYS, _EXERCISED, _ADOPTED, _UNREMEMBERED = (_BEHIND + 8 * n for n in range(6))
-HEADER_SIZE = _BEHIND + 8 * 6
+_PULSE, _UNHOOKED, _AGE = (_BEHIND + 8 * n for n in range(6, 9))
+HEADER_SIZE = _BEHIND + 8 * 9
 WAYS = ("cron", "at", "udev", "timer", "unit")
 """To whom a sample can leave work, by the bit in the header; the names of engine/handed.c."""
+
+HOOKS = ("sys_enter", "sys_exit", "sched_process_fork", "sched_process_exec", "sched_process_exit", "signal_deliver")
+"""The tracepoints that the tracer sits on, by the bit in the header; the names of engine/pulse.c."""
 
 
 class Memory(Protocol):
@@ -99,6 +103,26 @@ class Ring:
     def unremembered(self) -> int:
         """Files and units of the sample for which the tracer had no room: who runs them is not followed."""
         return min(self._word(_UNREMEMBERED), _MOST)
+
+    @property
+    def pulse(self) -> int:
+        """What the tracer counts up every second as long as the guest's kernel handles its timers."""
+        return self._word(_PULSE)
+
+    @property
+    def unhooked(self) -> list[str]:
+        """The tracepoints (HOOKS) from which the tracer has been taken away."""
+        gone = self._word(_UNHOOKED)
+        return [name for bit, name in enumerate(HOOKS) if gone >> bit & 1]
+
+    def grow_old(self, seconds: int) -> None:
+        """Have the tracer set the guest's clocks ahead, all but the wall clock; done when ``aging`` is over."""
+        self._memory.write(self._physical + _AGE, _WORD.pack(seconds))
+
+    @property
+    def aging(self) -> bool:
+        """Whether that has still to be done."""
+        return bool(self._word(_AGE))
 
     @property
     def pending(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,10 +43,36 @@ def test_what_the_kernel_said_of_the_module_is_forgotten(tmp_path: Path, monkeyp
     monkeypatch.setattr(tracer, "LOGS", (str(log), str(none)))
     monkeypatch.setattr(tracer, "run", lambda *words: said.append(words))
     monkeypatch.setattr(tracer, "drop_caches", lambda what: said.append((what,)))
-    tracer.forget_messages("quiet_one")
+    tracer.forget_messages("quiet_one", 86400)
     assert said == [("4",), ("dmesg", "--clear")]
     assert log.read_text() == "boot\ndisk\nend\n"
     assert not none.exists()
+
+
+def test_a_log_was_written_when_the_guest_seems_to_have_booted() -> None:
+    line = "2026-11-25T13:05:57.256906+00:00 web01 kernel: ACPI: APIC 01 (v01 DELL PE_SC3)\n"
+    assert tracer.earlier(line, 3 * 86400 + 60) == line.replace("2026-11-25T13:05", "2026-11-22T13:04")
+    for other in ("Nov 25 13:05:57 web01 kernel: x\n", "\n", ""):
+        assert tracer.earlier(other, 86400) == other
+
+
+def test_settling_waits_for_the_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Any] = []
+    ages = iter((50.0, 86_399.0, 86_400.5))
+    monkeypatch.setattr(tracer, "POLL_S", 0.0)
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: next(ages))
+    monkeypatch.setattr(tracer, "forget_messages", lambda *given: done.append(given))
+    monkeypatch.setattr(tracer, "forget_files", lambda: done.append("files"))
+    monkeypatch.setattr(tracer, "run", lambda *words: done.append(words[-1]))
+    assert tracer.settle({"name": "quiet_one", "age_s": 86_400}) == {}
+    assert done == [("quiet_one", 86_400), "files", "yes"]
+    assert next(ages, None) is None
+
+
+def test_a_guest_that_stays_young_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracer, "AGED_S", -1.0)
+    with pytest.raises(Refused, match="not set ahead"):
+        tracer.settle({"name": "quiet_one", "age_s": 1 << 40})
 
 
 def test_a_module_that_stays_in_sight(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

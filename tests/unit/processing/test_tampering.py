@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from malkoha.model.event import Event
+from malkoha.model.task import Trouble
 from malkoha.processing import tampering
 from malkoha.processing.base import Earlier
 from malkoha.processing.tampering import Finder, TamperingModule
@@ -76,6 +77,20 @@ def test_a_flood_is_cut_and_counted() -> None:
     found = lines(*[call("clock_settime")] * (tampering.LIMIT + 5))
     assert len(found) == tampering.LIMIT + 1
     assert found[-1] == "5 more such calls"
+
+
+def test_what_the_host_saw_of_the_tracer_stands_at_its_time(tmp_path: Path) -> None:
+    facts = analysis(tmp_path)
+    events = [
+        Event(seq=1, kind="fork", time_ns=1, pid=200, tid=200, args={"child_pid": 201, "child_tid": 201}),
+        Event(seq=2, kind="exec", time_ns=2, pid=201, tid=201, args={"exe": "/tmp/x", "argv": ["x"]}),
+        Event(seq=3, kind="syscall", time_ns=4_000_000_000, pid=201, tid=201, api="clock_settime", ret=0),
+    ]
+    store.write(iter(events), facts.store.events)
+    run = msgspec.structs.replace(facts.run, troubles=[Trouble(at=3.5, what="off"), Trouble(at=5.0, what="silent")])
+    found = TamperingModule().run(msgspec.structs.replace(facts, run=run), Earlier({}))
+    assert [(entry.key, entry.what) for entry in found[::2]] == [(-1, "off"), (-1, "silent")]
+    assert [entry.time for entry in found] == [3.5, 4.0, 5.0]
 
 
 def test_the_launchers_own_calls_are_none(tmp_path: Path) -> None:

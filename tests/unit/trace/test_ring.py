@@ -66,6 +66,23 @@ def test_counters_are_the_guests(guest: GuestRing) -> None:
     assert (reader.lost, reader.sequence, reader.live, reader.started) == (7, 99, 2, True)
 
 
+def test_a_tracer_tells_that_it_works_and_where_it_was_taken_off(guest: GuestRing) -> None:
+    reader = guest.reader()
+    guest.set("pulse", 12)
+    assert (reader.pulse, reader.unhooked) == (12, [])
+    guest.set("unhooked", 1 << 40 | 0b100010)
+    assert reader.unhooked == ["sys_exit", "signal_deliver"]
+
+
+def test_the_host_has_the_guest_grow_old(guest: GuestRing) -> None:
+    reader = guest.reader()
+    assert not reader.aging
+    reader.grow_old(86400)
+    assert (guest.word("age"), reader.aging) == (86400, True)
+    guest.set("age", 0)
+    assert not reader.aging
+
+
 def test_a_forged_count_stays_one_that_can_be_kept(guest: GuestRing) -> None:
     reader = guest.reader()
     guest.set("lost", (1 << 64) - 1)
@@ -198,7 +215,11 @@ def test_the_header_is_that_of_the_engine() -> None:
     assert [offsets[name] for name in ("head", "tail", "lost", "seq", "live", "started", "skipped")] == [
         ring._HEAD, ring._TAIL, ring._LOST, ring._SEQ, ring._LIVE, ring._STARTED, ring._SKIPPED,
     ]  # fmt: skip
-    assert offsets["unremembered"] + 8 == ring.HEADER_SIZE
+    assert [offsets[name] for name in ("pulse", "unhooked", "age")] == [ring._PULSE, ring._UNHOOKED, ring._AGE]
+    assert offsets["age"] + 8 == ring.HEADER_SIZE
+    names = re.search(r"hook_names\[\] = \{(.*?)\};", text, re.DOTALL)
+    assert names is not None
+    assert tuple(re.findall(r'"(\w+)"', names[1])) == ring.HOOKS
     assert [offsets[name] for name in ("files", "following", "ways", "exercised", "adopted", "unremembered")] == [
         ring._FILES, ring._FOLLOWING, ring._WAYS, ring._EXERCISED, ring._ADOPTED, ring._UNREMEMBERED,
     ]  # fmt: skip
