@@ -272,7 +272,7 @@ def test_the_machine_has_run_for_weeks_and_bears_one_makers_name(shared: Malkoha
     assert stood > -3600
     assert facts.keys() == {b"booted", b"who", b"monotonic", b"raw", b"first"}
     assert {name: age for name, age in facts.items() if abs(age - uptime) > 120} == {}
-    assert len(found.stdout.splitlines()) == 9, found.stdout
+    assert len(found.stdout.splitlines()) == 10, found.stdout
 
 
 def test_somebody_seems_to_use_the_machine(quiet: Run) -> None:
