@@ -63,7 +63,7 @@ class Finder:
             "ptrace": self._ptrace,
             "delete_module": lambda event: f"removed the kernel module {_text(event, 'name')}",
             "reboot": _reboot,
-            "mount": _mount,
+            **dict.fromkeys(("mount", "move_mount"), _mount),
         }
 
     @property
@@ -135,5 +135,5 @@ def _unmount(event: Event) -> str:
 
 
 def _mount(event: Event) -> str:
-    target = _text(event, "target")
+    target = _text(event, "target") or _text(event, "to_pathname")
     return f"mounted over {target}" if re.match(r"/(?:proc|sys|dev)(?:/|$)", target) else ""

@@ -48,6 +48,7 @@ def lines(*rows: Row) -> list[str]:
         (call("openat", pathname="/dev/vport1p1", flags="O_RDWR"), "opened /dev/vport1p1 for writing"),
         (call("umount2", target="/sys/kernel/tracing"), "unmounted /sys/kernel/tracing"),
         (call("mount", target="/proc/12"), "mounted over /proc/12"),
+        (call("move_mount", from_pathname="", to_pathname="/proc"), "mounted over /proc"),
     ],
 )
 def test_a_hit(row: Row, what: str) -> None:
