@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import network, parsing, recorders, rest, signatures
+from bench import captures, network, parsing, recorders, rest, signatures
 from malkoha.config import home_from
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +118,7 @@ GROUPS: dict[str, Callable[[int], dict[str, Any]]] = {
     "recorders": recorders.measure,
     "kprobe": recorders.measure_kprobe,
     "signatures": signatures.figures,
+    "captures": captures.figures,
     "network": network.measure,
     "rest": rest.measure,
     "parse": parse,

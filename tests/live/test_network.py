@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from malkoha.machinery import image as images
+from malkoha.store import Home
 from tests.live.commandline import Analysis, Malkoha, script
 
 pytestmark = pytest.mark.live
@@ -17,9 +21,12 @@ ssh-keygen -q -t ed25519 -N "" -f /root/key
 curl -sS -m 60 http://c2.example.net/a.txt
 curl -sS -m 60 https://secure.example.net/data.json
 wget -q -T 60 -O - https://www.example.org/b.txt
+wget -q -T 60 -O - http://plain.example.org/b.txt
 busybox wget -q -T 60 -O - http://bb.example.org/c.txt
 busybox wget -q -T 60 -O - https://bb.example.org/c.txt
 python3 -c 'import urllib.request; print(urllib.request.urlopen("https://py.example.org/x.json", timeout=60).status)'
+python3 -c 'import requests
+for scheme in ("http", "https"): print(requests.get(scheme + "://requests.example.org/x.json", timeout=60).json())'
 printf 'hello there\\n' | nc -w 10 203.0.113.5 4444
 printf 'over udp' | nc -u -w 1 203.0.113.5 9999
 curl -sS -m 60 'http://[2001:db8::7]/d.txt'
@@ -48,12 +55,14 @@ def clients(shared: Malkoha, tmp_path_factory: pytest.TempPathFactory) -> Analys
 
 def test_clients_fetch_over_http_and_https(clients: Analysis) -> None:
     said = clients.stdout.decode()
-    assert said.count("ok\n") == 5
+    assert said.count("ok\n") == 6
+    assert said.count("{'status': 'ok'") == 2
     assert '"status":"ok"' in said
     assert "200\n" in said
     asked = [(s["tls"] is not None, step["host"]) for s in sessions(clients) for step in s["steps"] if "host" in step]
     assert {(True, "secure.example.net"), (True, "www.example.org"), (True, "py.example.org")} <= set(asked)
     assert {(False, "c2.example.net"), (False, "bb.example.org"), (True, "bb.example.org")} <= set(asked)
+    assert {(False, "plain.example.org"), (False, "requests.example.org"), (True, "requests.example.org")} <= set(asked)
     assert (False, "[2001:db8::7]") in asked
 
 
@@ -90,6 +99,67 @@ def test_the_section_names_the_process_of_each_flow(clients: Analysis) -> None:
     lookups = {lookup["request"]: (lookup["cause"] or {}).get("process_name") for lookup in network["dns"]}
     assert lookups["secure.example.net"] == "curl"
     assert [flow for flow in network["tcp"] if flow["cause"] is None] == []
+
+
+CROWD = """#!/usr/bin/python3
+import os, select, socket
+for number in range(6):
+    if os.fork() == 0:
+        said = b"pid %d" % os.getpid()
+        for turn in range(2):
+            never = socket.socket()
+            never.bind(("127.0.0.1", 0))
+            never.connect_ex(("198.51.100.7", 7000))
+            near = socket.socket()
+            near.setblocking(number % 2 == 0)
+            near.connect_ex(("198.51.100.7", 7000))
+            select.select([], [near], [])
+            near.sendall(said)
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(said, ("198.51.100.8", 7001))
+            far = socket.create_connection(("2001:db8::9", 7002))
+            far.sendall(said)
+        os._exit(0)
+for number in range(6):
+    os.wait()
+"""
+
+
+def test_each_conversation_belongs_to_the_process_that_held_it(malkoha: Malkoha, tmp_path: Path) -> None:
+    sample = tmp_path / "crowd.py"
+    sample.write_text(CROWD)
+    network = malkoha.analyze(sample).report["network"]
+    told = [
+        (s["preview_sent"], f"pid {(s['cause'] or {}).get('pid')}") for s in network["sessions"] if s["dport"] > 6999
+    ]
+    assert len(told) == 36
+    assert [pair for pair in told if pair[0] != pair[1]] == []
+
+
+@pytest.fixture(scope="module")
+def written_in_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small client written in Go, which checks certificates as Go does: Debian's gron."""
+    folder = tmp_path_factory.mktemp("gron")
+    if (
+        shutil.which("apt-get") is None
+        or subprocess.run(["apt-get", "download", "gron"], cwd=folder, check=False).returncode
+    ):
+        pytest.skip("apt has no package gron here")
+    (package,) = folder.glob("gron_*.deb")
+    subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True)
+    return folder / "usr" / "bin" / "gron"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_client_written_in_go_fetches(malkoha: Malkoha, written_in_go: Path, scheme: str) -> None:
+    analysis = malkoha.analyze(written_in_go, "--arguments", f"{scheme}://go.example.org/x.json")
+    assert b'json.status = "ok";' in analysis.stdout
+    network = analysis.report["network"]
+    (asked,) = network["https_ex"] if scheme == "https" else network["http_ex"]
+    assert (asked["host"], asked["cause"]["process_name"], asked["cause"]["api"]) == (
+        "go.example.org",
+        "gron",
+        "connect",
+    )
 
 
 def test_without_a_network_there_is_no_card(malkoha: Malkoha, tmp_path: Path) -> None:
@@ -153,3 +223,18 @@ def test_what_a_url_downloads_is_analysed_in_turn(malkoha: Malkoha) -> None:
     assert child["malkoha"]["output"]["stdout"] == "second stage\n"
     assert child["malkoha"]["verdict"]["level"] == links[1]["level"]
     assert f"{links[1]['id']}: agent" in parent.store.report_html.read_text()
+
+
+def test_a_browser_opens_a_url(malkoha: Malkoha, real: Home) -> None:
+    found = [image.name for image in images.list_images(real) if "chromium" in image.packages]
+    if not found:
+        pytest.skip("no image has a browser: malkoha image build --name browser --packages chromium")
+    words = ("--image", found[0], "--option", "client=browser", "--timeout", "280", "https://www.example.net/")
+    analysis = malkoha.told(malkoha.run("analyze", "--json", "--no-open", *words))
+    (shot,) = analysis.report["screenshots"]
+    assert (analysis.store.root / shot["path"]).read_bytes().startswith(b"\x89PNG")
+    page = next(entry for entry in analysis.report["dropped"] if entry["filepath"].endswith("/page.html"))
+    assert b"This site is running" in (analysis.store.root / page["path"]).read_bytes()
+    assert "data:image/png;base64," in analysis.store.report_html.read_text()
+    asked = {exchange["host"]: exchange["request"] for exchange in analysis.report["network"]["https_ex"]}
+    assert "Headless" not in asked["www.example.net"]["user-agent"]

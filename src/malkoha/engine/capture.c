@@ -11,6 +11,7 @@ struct call {
 	struct operations plain;
 	u16 variants;		/* index of the first one, plus one */
 	u8 identity;		/* it may change who the caller is */
+	u8 local;		/* it may give the socket an address: argument that has to be there, plus one */
 };
 
 /* What the arguments point to when others of them have certain values: requests of ioctl(2) and the like. */
@@ -59,6 +60,7 @@ struct made {
 	unsigned long args[6];
 	const struct operations *copy;
 	bool identity;
+	u8 local;
 };
 
 static const struct operations nothing;
@@ -86,21 +88,26 @@ static void find_operations(struct made *call)
 
 	call->copy = &nothing;
 	call->identity = false;
+	call->local = 0;
 	if (nr < 0)
 		return;
 	if (call->abi == ABI_MULTIPLEXED) {
-		if (nr < ARRAY_SIZE(calls_multiplexed))
+		if (nr < ARRAY_SIZE(calls_multiplexed)) {
 			call->copy = pick(calls_multiplexed, variants_multiplexed, ARRAY_SIZE(variants_multiplexed), nr, call->args);
+			call->local = calls_multiplexed[nr].local;
+		}
 	} else if (call->compat) {
 		if (nr < ARRAY_SIZE(calls_32)) {
 			call->copy = pick(calls_32, variants_32, ARRAY_SIZE(variants_32), nr, call->args);
 			call->identity = calls_32[nr].identity;
+			call->local = calls_32[nr].local;
 		}
 	} else {
 		nr &= ~__X32_SYSCALL_BIT;
 		if (nr < ARRAY_SIZE(calls_64)) {
 			call->copy = pick(calls_64, variants_64, ARRAY_SIZE(variants_64), nr, call->args);
 			call->identity = calls_64[nr].identity;
+			call->local = calls_64[nr].local;
 		}
 	}
 }
@@ -270,6 +277,8 @@ static void call_exit(struct pt_regs *regs, long ret)
 	}
 	if (call.identity && ret >= 0)
 		blob_identity(IDENTITY_ARGUMENT, current);
+	if (call.local && call.args[call.local - 1])
+		blob_local(LOCAL_ARGUMENT, call.args[0]);
 	clear_bit(current->pid, unread_memory);
 	rec_end();
 	files_exit(regs, ret);

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from malkoha.trace import memory
 from malkoha.trace.structs import layout
-from malkoha.trace.syscalls import IDENTITY_CALLS, Abi, Argument, Call, Unit, multiplexed, numbers
+from malkoha.trace.syscalls import IDENTITY_CALLS, LOCAL_CALLS, Abi, Argument, Call, Unit, multiplexed, numbers
 
 Engine = Literal["tracepoint", "kprobe"]
 
@@ -143,8 +143,10 @@ def calls(name: Table) -> str:
         operations = _operations(call.arguments, abi)
         own = _variants(number, call, abi)
         identity = call.name in IDENTITY_CALLS and name != "multiplexed"
+        local = LOCAL_CALLS.get(call.name)
         if operations or own or identity:
             rest = (f", .variants = {len(variants) + 1}" if own else "") + (", .identity = 1" if identity else "")
+            rest += "" if local is None else f", .local = {local + 1}"
             rows.append(f"\t[{number}] = {{ .plain = {operations or '{ }'}{rest} }}, /* {call.name} */")
         variants += own
     return (
@@ -178,8 +180,10 @@ def script(engine: Engine) -> str:
     if engine == "tracepoint":
         capture = _text("capture.c")
         marker = "struct rec_enter {"
-        native += _text("copying.c") + capture.replace(
-            marker, "\n".join(map(calls, get_args(Table))) + "\n" + marker, 1
+        native += (
+            _text("copying.c")
+            + _text("sockets.c")
+            + capture.replace(marker, "\n".join(map(calls, get_args(Table))) + "\n" + marker, 1)
         )
     else:
         native += _text("lines.c")

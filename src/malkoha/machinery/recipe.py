@@ -20,7 +20,7 @@ GUEST_PACKAGES = (
     *("bash", "dash", "busybox-static", "coreutils", "procps", "psmisc", "less", "nano", "vim-tiny", "file", "lsof"),
     *("python3", "perl", "gawk", "bzip2", "xz-utils", "zip", "unzip", "tzdata", "libc6-i386", "libstdc++6"),
     *("openssh-server", "openssh-client", "curl", "wget", "ca-certificates", "iputils-ping", "netcat-openbsd"),
-    *("iproute2", "net-tools", "inetutils-telnet", "tnftp", "ifupdown"),
+    *("iproute2", "net-tools", "inetutils-telnet", "tnftp", "ifupdown", "python3-requests"),
 )
 """No compiler and no strace: what a small server lacks and what a sample takes for an analyst's machine."""
 

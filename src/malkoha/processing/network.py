@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from malkoha.model.report import Connection, Download, Finding, Network, Origin
-from malkoha.processing import dialogues, handshakes, packets, traffic
+from malkoha.processing import dialogues, fetched, handshakes, packets, traffic
 from malkoha.processing.attribution import Uses, uses
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.dropped import DroppedFiles, DroppedModule
 from malkoha.processing.packets import Flow, Wire
+from malkoha.store import Store
 from malkoha.trace.store import Trace
 
 Entry = dict[str, Any]
@@ -25,6 +26,8 @@ Entry = dict[str, Any]
 GUEST = {"10.20.0.51", "fd3c:9a51:7c20::51"}
 FLOWS = 2_000
 ENTRIES = 1_000
+CONTENTS = 64 << 20
+"""Bytes of fetched contents that are kept."""
 SESSIONS_BYTES = 256 << 20
 _TLS_STARTS = (b"\x16\x03", b"\x80")
 
@@ -42,16 +45,16 @@ class NetworkModule(Processing):
     def run(self, facts: Facts, earlier: Earlier) -> Network:
         wire = packets.read(facts.store.pcap, GUEST)
         trace = Trace(facts.store.events)
-        making = _Making(wire, uses(trace))
+        sessions = _sessions(facts)
+        making = _Making(wire, uses(trace), None if facts.run.network.mode == "sim" else facts.store)
         making.flows()
         making.lookups()
-        sessions = _sessions(facts)
         making.sessions(sessions)
         network = making.network
         network.mode, network.way = facts.run.network.mode, facts.run.network.way
         network.pcap_sha256 = _hash(facts)
-        dropped = earlier.get(DroppedModule)
-        network.downloads = _downloads(sessions, making, dropped, trace)
+        fates = _Fates(earlier.get(DroppedModule), trace)
+        network.downloads = [fates.tell(each) for each in making.fetched or _downloads(sessions, making)]
         network.findings = [*_executed(network.downloads), *traffic.findings(wire)]
         return network
 
@@ -59,8 +62,11 @@ class NetworkModule(Processing):
 class _Making:
     """The section while it is made."""
 
-    def __init__(self, wire: Wire, found: Uses) -> None:
-        self.wire, self.uses = wire, found
+    def __init__(self, wire: Wire, found: Uses, keep: Store | None) -> None:
+        """``keep`` is where contents of plain HTTP go, where no simulated internet kept them."""
+        self.wire, self.uses, self.keep = wire, found, keep
+        self.fetched: list[Download] = []
+        self._kept = 0
         self.network = Network(packets=wire.packets, torn=wire.torn, raw_sockets=found.raw)
         self._causes: dict[tuple[str, int, str, int], Origin | None] = {}
         if wire.omitted:
@@ -97,7 +103,10 @@ class _Making:
             if hello is not None:
                 self._add("tls", self.network.tls, {**who, **hello})
             return
-        for request in dialogues.http(client, server):
+        requests = dialogues.http(client, server)
+        if self.keep is not None:
+            self._contents(self.keep, flow, cause, requests)
+        for request in requests:
             host = request["host"] or flow.dst
             entry = {**request, "uri": f"http://{host}{request['path']}", "port": flow.dport, "count": 1, **who}
             self._add("http", self.network.http, entry)
@@ -113,6 +122,20 @@ class _Making:
         banners = handshakes.ssh(client, server)
         if banners is not None:
             self._add("ssh", self.network.ssh, {**who, **banners})
+
+    def _contents(self, keep: Store, flow: Flow, cause: Origin | None, requests: list[dict[str, Any]]) -> None:
+        """Keep what was fetched over plain HTTP."""
+        for request, content in fetched.contents(requests, flow.stream(1)):
+            if len(self.fetched) >= ENTRIES or self._kept + len(content) > CONTENTS:
+                self.network.omitted["downloads"] = self.network.omitted.get("downloads", 0) + 1
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            keep.payloads.mkdir(parents=True, exist_ok=True)
+            (keep.payloads / digest).write_bytes(content)
+            self._kept += len(content)
+            url = f"http://{request['host'] or flow.dst}{request['path']}"
+            time = round(flow.time, 6)
+            self.fetched.append(Download(url=url, size=len(content), sha256=digest, time=time, cause=cause))
 
     def lookups(self) -> None:
         known: dict[tuple[str, str], None] = {}
@@ -222,33 +245,37 @@ def _hash(facts: Facts) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _downloads(
-    sessions: list[dict[str, Any]], making: _Making, dropped: DroppedFiles | None, trace: Trace
-) -> list[Download]:
-    """Tie what was fetched to files with the same content, and those to the processes that ran them."""
-    files: dict[str, list[str]] = {}
-    for entry in dropped.entries if dropped is not None else ():
-        files.setdefault(entry.sha256, []).append(entry.moved_to or entry.filepath)
-    ran: dict[str, list[int]] = {}
-    for process in trace.processes:
-        for image in process.images:
-            ran.setdefault(image.path, []).append(process.pid)
+class _Fates:
+    """What became of contents: files that hold them, and the processes that ran those."""
+
+    def __init__(self, dropped: DroppedFiles | None, trace: Trace) -> None:
+        self._files: dict[str, list[str]] = {}
+        for entry in dropped.entries if dropped is not None else ():
+            self._files.setdefault(entry.sha256, []).append(entry.moved_to or entry.filepath)
+        self._ran: dict[str, list[int]] = {}
+        for process in trace.processes:
+            for image in process.images:
+                self._ran.setdefault(image.path, []).append(process.pid)
+
+    def tell(self, download: Download) -> Download:
+        """Add both to a download."""
+        download.files = self._files.get(download.sha256, [])[:20]
+        download.executed = sorted({pid for path in download.files for pid in self._ran.get(path, ())})[:20]
+        return download
+
+
+def _downloads(sessions: list[dict[str, Any]], making: _Making) -> list[Download]:
+    """List what the simulated internet gave."""
     found: list[Download] = []
     for session in sessions:
-        scheme = (
-            "https"
-            if session.get("tls")
-            else "http"
-            if session.get("service") == "http"
-            else session.get("service", "")
-        )
+        plain = "http" if session.get("service") == "http" else session.get("service", "")
+        scheme = "https" if session.get("tls") else plain
         hosts = [step.get("host") for step in session.get("steps", ()) if step.get("what") == "request"]
         names = iter(hosts)
         for payload in session.get("payloads", ()):
             if payload.get("kind") != "received" or len(found) >= ENTRIES:
                 continue
             host = next(names, None) or session["dst"]
-            paths = files.get(payload["sha256"], [])[:20]
             found.append(
                 Download(
                     url=f"{scheme}://{host}{payload.get('name', '')}",
@@ -256,8 +283,6 @@ def _downloads(
                     sha256=payload["sha256"],
                     time=session.get("started", 0.0),
                     cause=making.cause(session),
-                    files=paths,
-                    executed=sorted({pid for path in paths for pid in ran.get(path, ())})[:20],
                 )
             )
     return found

@@ -15,11 +15,13 @@ import dpkt
 import msgspec
 
 FLOWS = 20_000
-STREAM = 1 << 20
+STREAM = 8 << 20
 """Bytes of one direction of one flow that are put together."""
 STREAMS = 128 << 20
 LOOKUPS = 10_000
 PINGS = 2_000
+SAID = 200
+AT_ONCE_S = 0.25
 SYN, RST, ACK = 0x02, 0x04, 0x10
 
 
@@ -43,6 +45,8 @@ class Flow(msgspec.Struct, kw_only=True):
     opened: bool = False
     """Whether its beginning (SYN) is in the capture; always true of UDP."""
     pieces: tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]] = msgspec.field(default_factory=lambda: ([], []))
+    said: list[tuple[float, int]] = msgspec.field(default_factory=list)
+    """When the source said something, and how many bytes: the first of them; what follows at once belongs together."""
     kept: list[int] = msgspec.field(default_factory=lambda: [0, 0])
     starts: list[int | None] = msgspec.field(default_factory=lambda: [None, None])
 
@@ -185,10 +189,18 @@ class _Reading:
             flow.received += len(data)
         else:
             flow.sent += len(data)
+            self._note(flow, len(data))
         if flow.kept[side] + len(data) <= STREAM and self._bytes + len(data) <= STREAMS:
             flow.pieces[side].append((number, data))
             flow.kept[side] += len(data)
             self._bytes += len(data)
+
+    @staticmethod
+    def _note(flow: Flow, size: int) -> None:
+        if flow.said and flow.last - flow.said[-1][0] < AT_ONCE_S:
+            flow.said[-1] = (flow.said[-1][0], flow.said[-1][1] + size)
+        elif len(flow.said) < SAID:
+            flow.said.append((flow.last, size))
 
     def _udp(self, at: float, source: str, target: str, packet: dpkt.udp.UDP, offset: int) -> None:
         flow, side = self._flow(17, source, packet.sport, target, packet.dport)

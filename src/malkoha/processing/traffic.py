@@ -29,6 +29,9 @@ BEACON_JITTER = 0.25
 BEACON_SHARE = 0.75
 """How many of the pauses have to be near it; the first is often another, after a download."""
 BEACON_S = 0.5
+HEARTBEATS = 6
+"""Messages of one conversation; people, and logins by script, say less, and not twice the same length."""
+HEARTBEAT_S = 1.0
 TUNNEL_NAMES = 8
 TUNNEL_LABEL = 20
 TUNNEL_ENTROPY = 3.2
@@ -152,10 +155,31 @@ def _beacons(wire: Wire) -> list[Finding]:
         if regular < BEACONS - 1 or regular < BEACON_SHARE * len(pauses):
             continue
         words = f"{len(moments)} connections to {host} port {port}, one every {period_s:.1f} s"
-        one = Finding(kind="beacon", target=f"{host}:{port}", count=len(moments), description=words)
-        one.period_s = round(period_s, 2)
-        found.append(one)
+        found.append(_beacon(host, port, len(moments), period_s, words))
+    known = {one.target for one in found}
+    for flow in (*wire.tcp, *wire.udp):
+        if f"{flow.dst}:{flow.dport}" not in known and (period_s := _heartbeat(flow)):
+            words = f"{len(flow.said)} messages to {flow.dst} port {flow.dport} in one conversation"
+            words += f", one every {period_s:.1f} s"
+            known.add(f"{flow.dst}:{flow.dport}")
+            found.append(_beacon(flow.dst, flow.dport, len(flow.said), period_s, words))
     return found
+
+
+def _beacon(host: str, port: int, count: int, period_s: float, words: str) -> Finding:
+    return Finding(kind="beacon", target=f"{host}:{port}", count=count, description=words, period_s=round(period_s, 2))
+
+
+def _heartbeat(flow: Flow) -> float:
+    """Give the period of a conversation that is kept up by messages of one size; 0 when it is none."""
+    if len(flow.said) < HEARTBEATS or flow.dport in (53, 123):
+        return 0.0
+    pauses = [after[0] - before[0] for before, after in itertools.pairwise(flow.said)]
+    period_s, size = statistics.median(pauses), statistics.median(length for _, length in flow.said)
+    regular = sum(abs(pause - period_s) <= BEACON_JITTER * period_s for pause in pauses)
+    alike = sum(abs(length - size) <= 0.1 * size + 2 for _, length in flow.said)
+    steady = regular >= BEACON_SHARE * len(pauses) and alike >= BEACON_SHARE * len(flow.said)
+    return period_s if steady and period_s >= HEARTBEAT_S else 0.0
 
 
 def entropy(text: str) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 SCRIPTS = ("base.js", "grid.js", "processes.js", "calls.js", "page.js")
+PICTURES = 3
+PICTURE_BYTES = 2 << 20
 ESCAPES = 2_000
 """Escapes of one text that are set apart; a text with more is binary, and shows them as plain text."""
 _HERE = Path(__file__).parent
@@ -42,11 +44,23 @@ class HtmlReporter(Reporter):
 
     def write(self, report: Report, store: Store) -> Path:
         plain: dict[str, Any] = msgspec.to_builtins(report)
-        return replace(store.report_html, render(plain).encode("utf-8", "backslashreplace"))
+        return replace(store.report_html, render(plain, pictures(store, plain)).encode("utf-8", "backslashreplace"))
 
 
-def render(report: Mapping[str, Any]) -> str:
-    """Make the page of a report given as plain values."""
+def pictures(store: Store, report: Mapping[str, Any]) -> list[str]:
+    """Give the first screenshots, as addresses that hold them; only what begins like a PNG, and of a bounded size."""
+    found = []
+    for shot in items(report.get("screenshots"))[:PICTURES]:
+        path = store.screenshots / str(mapping(shot).get("path", "")).rpartition("/")[2]
+        if path.is_file() and path.stat().st_size <= PICTURE_BYTES:
+            content = path.read_bytes()
+            if content.startswith(b"\x89PNG\r\n\x1a\n"):
+                found.append(f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}")
+    return found
+
+
+def render(report: Mapping[str, Any], shots: Sequence[str] = ()) -> str:
+    """Make the page of a report given as plain values, with pictures as addresses that hold them."""
     model = page(report)
     processes = columns.Processes(report)
     blocks = {"processes": columns.pack(processes.index())}
@@ -63,7 +77,7 @@ def render(report: Mapping[str, Any]) -> str:
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     template = _environment().get_template("report.html.j2")
-    return template.render(**model, policy=policy, theme=theme, script=script, style=style, blocks=blocks)
+    return template.render(**model, policy=policy, theme=theme, script=script, style=style, blocks=blocks, shots=shots)
 
 
 def _title(match: Mapping[str, Any]) -> str:

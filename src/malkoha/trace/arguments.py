@@ -13,7 +13,7 @@ from typing import Any
 from malkoha.trace import constants, memory, sockets
 from malkoha.trace.records import CUT, UNREADABLE, WHOLE, Blob, text
 from malkoha.trace.structs import Array, Layout, elements, layout
-from malkoha.trace.syscalls import IDENTITY, IDENTITY_CALLS, RETURN_PART, Abi, Argument, Call
+from malkoha.trace.syscalls import IDENTITY, IDENTITY_CALLS, LOCAL, LOCAL_CALLS, RETURN_PART, Abi, Argument, Call
 
 CUT_MARK = "..."
 """Ends a string of which the tracer took only the beginning."""
@@ -232,6 +232,8 @@ class Rendering:
         }
         if call.name in IDENTITY_CALLS:
             self._memory[IDENTITY] = ("identity", lambda blob, _: memory.identity(blob.data))
+        if call.name in LOCAL_CALLS:
+            self._memory[LOCAL] = ("local", lambda blob, _: sockets.address(blob.data))
         self._variants: dict[tuple[tuple[int, int], ...], dict[tuple[int, ...], Rendering]] = {}
         for variant in sorted(call.variants, key=lambda variant: -len(variant.conditions)):
             where = tuple((condition.argument, condition.mask) for condition in variant.conditions)

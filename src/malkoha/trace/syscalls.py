@@ -29,6 +29,11 @@ IDENTITY_CALLS = frozenset(
 )
 """Calls that may change who the caller is; when they succeed, their record tells it."""
 
+LOCAL = 6
+"""Argument of the blob that tells the address that a socket itself has (engine/sockets.c)."""
+LOCAL_CALLS = {"connect": 1, "sendto": 4}
+"""Calls that may give a socket its address, and the argument that has to be there for that; their record tells it."""
+
 _UNITS: dict[str, Unit] = {",": "bytes", "[": "elements", "#": "bits", "%": "pages", "@": "pointed"}
 _ARGUMENT = re.compile(r"(\w+):([<>=?!]?\w+)(?:([,\[#%@])(\d|r))?")
 _CONDITION = re.compile(r"(\d)(?:&(0x[0-9a-f]+))?:(\S+)")

@@ -155,6 +155,12 @@ def test_calls_that_change_who_the_caller_is_are_marked() -> None:
 
 
 @pytest.mark.parametrize("name", get_args(Table))
+def test_calls_that_give_a_socket_its_address_are_marked(name: Table) -> None:
+    marked = re.findall(r"\.local = (\d) \}, /\* (\w+) \*/", calls(name).split("struct variant")[0])
+    assert {call: int(argument) - 1 for argument, call in marked} == syscalls.LOCAL_CALLS
+
+
+@pytest.mark.parametrize("name", get_args(Table))
 def test_the_table_uses_only_what_the_engine_knows(name: Table) -> None:
     text = script("tracepoint")
     enumeration = re.search(r"enum \{ OP_NONE.*?\};", text, re.DOTALL)

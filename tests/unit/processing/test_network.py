@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from malkoha import pipeline
 from malkoha.model.report import Network
@@ -27,7 +28,7 @@ Mon Nov 23 21:00:00 2026.600000 sh@7f00[10] sendto(5, "ping", 4, 0x0, {AF_INET, 
 """
 
 
-def section(tmp_path: Path, making: Making, sessions: list[dict[str, Any]]) -> Network:
+def section(tmp_path: Path, making: Making, sessions: list[dict[str, Any]], mode: str = "sim") -> Network:
     facts = analysis(tmp_path)
     facts.store.stap.write_text(TRACE)
     making.save(facts.store.pcap)
@@ -35,7 +36,7 @@ def section(tmp_path: Path, making: Making, sessions: list[dict[str, Any]]) -> N
     lines = [json.dumps(session) for session in sessions]
     facts.store.sessions.write_text("\n".join([*lines, '{"torn'] if lines else []))
     pipeline.parse(facts.store)
-    run = msgspec.structs.replace(facts.run, network=NetworkRun(mode="sim", way="test"))
+    run = msgspec.structs.replace(facts.run, network=NetworkRun(mode=mode, way="test"))
     assert NetworkModule.applies(facts)
     return NetworkModule().run(Facts(facts.store, facts.task, run), Earlier({}))
 
@@ -100,3 +101,22 @@ def test_fifty_thousand_packets_are_one_flow_of_many(tmp_path: Path) -> None:
         making.datagram("203.0.113.9", 9, b"x" * 64, number * 0.001, sport=4000)
     network = section(tmp_path, making, [])
     assert (network.packets, len(network.udp), network.udp[0].packets) == (5000, 1, 5000)
+
+
+def test_where_nothing_was_intercepted_plain_http_has_the_downloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    making = Making()
+    for path in (b"/a.sh", b"/b"):
+        asked = b"GET %b HTTP/1.1\r\nHost: c2.example\r\n\r\n" % path
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n#!/bin/sh\n"
+        making.talk("203.0.113.9", 80, 0.21, (0, asked), (1, answer))
+    monkeypatch.setattr("malkoha.processing.network.CONTENTS", 15)
+    network = section(tmp_path, making, [], mode="internet")
+    (download,) = network.downloads
+    assert (download.url, download.size) == ("http://c2.example/a.sh", 10)
+    assert download.cause is not None
+    assert download.cause.pid == 11
+    assert network.omitted == {"downloads": 1}
+    assert (tmp_path / "1" / "network" / "payloads" / download.sha256).read_bytes() == b"#!/bin/sh\n"
+    assert section(tmp_path / "sim", making, []).downloads == []

@@ -105,7 +105,7 @@ def test_no_file_of_modules_is_forgotten() -> None:
     folder = Path(malkoha.processing.__file__).parent
     homes = {module.__module__.rsplit(".", 1)[-1] for module in MODULES}
     helpers = {"__init__", "base", "runner", "dns", "noise", "summary"}
-    helpers |= {"attribution", "dialogues", "handshakes", "packets", "traffic"}
+    helpers |= {"attribution", "dialogues", "fetched", "handshakes", "packets", "traffic"}
     helpers |= {
         "confine",
         "containers",

@@ -50,6 +50,15 @@ def beacon(making: Making, jitter: float) -> None:
         at += 5 * (1 + (chance.random() - 0.5) * jitter)
 
 
+def heartbeat(making: Making, sizes: tuple[int, ...]) -> None:
+    ends = making.syn("203.0.113.5", 8443, 0, answer=SYN | ACK)
+    number = 1001
+    for turn in range(8):
+        size = sizes[turn % len(sizes)]
+        making.segment(ends, number, ACK, 1 + 10 * turn, b"x" * size)
+        number += size
+
+
 def tunnel(making: Making, width: int) -> None:
     chance = random.Random(5)
     for number in range(20):
@@ -80,6 +89,7 @@ def ordinary(making: Making) -> None:
         ("brute_force", lambda m: logins(m, 8), lambda m: logins(m, 3)),
         ("flood", lambda m: flood(m, 900), lambda m: flood(m, 100)),
         ("beacon", lambda m: beacon(m, 0.2), lambda m: beacon(m, 1.9)),
+        ("beacon", lambda m: heartbeat(m, (24,)), lambda m: heartbeat(m, (24, 300, 7, 1200))),
         ("dns_tunnel", lambda m: tunnel(m, 32), lambda m: tunnel(m, 6)),
         ("dga", generated, ordinary),
         ("bare_address", lambda m: m.talk("203.0.113.5", 80, 0, (0, b"hello")), ordinary),

@@ -148,3 +148,16 @@ def test_script_and_style_hold_nothing_that_would_end_them() -> None:
     assert page.lower().count("</style") == 1
     assert "innerHTML" not in page
     assert "<!--" not in page
+
+
+def test_a_screenshot_is_within_the_page_when_it_is_one(tmp_path: Path) -> None:
+    report = reports.helloworld() | {"screenshots": [{"path": f"screenshots/{n}.png", "ocr": ""} for n in range(1, 4)]}
+    store = Store(tmp_path)
+    store.screenshots.mkdir()
+    picture = b"\x89PNG\r\n\x1a\nseen"
+    (store.screenshots / "1.png").write_bytes(picture)
+    (store.screenshots / "2.png").write_bytes(b"<svg>")
+    HtmlReporter().write(msgspec.convert(report, Report), store)
+    images = [attributes for tag, attributes in Reader(store.report_html.read_text()).elements if tag == "img"]
+    expected = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    assert [image["src"] for image in images] == [expected]
