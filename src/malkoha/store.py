@@ -60,6 +60,11 @@ class Home:
         return self.root / "analyses"
 
     @property
+    def incoming(self) -> Path:
+        """What is being uploaded to the service, and answers that are being made."""
+        return self.root / "incoming"
+
+    @property
     def tokens(self) -> Path:
         """Names, roles and hashes of the service's tokens."""
         return self.root / "tokens.json"

@@ -9,8 +9,13 @@ import typer
 from malkoha.cli import terminal
 from malkoha.errors import ConfigError, HostError
 
+LEFT_S = 86400.0
+"""What an upload leaves behind may be removed after that."""
+
 if TYPE_CHECKING:
     import socket
+
+    from malkoha.store import Home
 
 
 def serve(
@@ -47,12 +52,29 @@ def serve(
             "",
             "make one: malkoha token add NAME --role admin; or leave --host out",
         )
+    _receive_in(home)
     listener = _listen(host, port)
     with listener, Tasks(home) as tasks:
         tasks.recover()
         with Slots(home, slots), Keeper(home, tasks, settings.retention):
             terminal.say(f"listens on http://{_shown(host)}:{listener.getsockname()[1]}/ with {slots} slots")
             _answer(application(home, settings, tasks, exposed=exposed), listener)
+
+
+def _receive_in(home: Home) -> None:
+    """Let uploads go to the disk of the home, each from its 64th KiB on: /tmp may be memory, and small."""
+    import shutil
+    import tempfile
+    import time
+
+    from starlette.formparsers import MultiPartParser
+
+    home.incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in home.incoming.iterdir():
+        if time.time() - left.stat().st_mtime > LEFT_S:  # by a service that was killed; another one may run beside
+            shutil.rmtree(left, ignore_errors=True)
+    tempfile.tempdir = str(home.incoming)
+    MultiPartParser.spool_max_size = 64 << 10
 
 
 def _answer(app: object, listener: socket.socket) -> None:

@@ -42,13 +42,15 @@ def answers(*kinds: str) -> dict[str, Any]:
 BYTES = answers("application/octet-stream")
 PCAP = answers("application/vnd.tcpdump.pcap")
 REPORT = answers("application/json", "text/html", "application/x-tar")
+MOST = 10_000
+"""Tasks that one list has at most; an offset leads to the others."""
 HASHES = {32: "md5", 64: "sha256"}
 
 
 class Wanted:
-    """Which tasks a list shall hold; used as a dependency."""
+    """Which tasks a list shall hold."""
 
-    def __init__(self, completed_after: int | None = None, owner: str | None = None, status: str | None = None) -> None:
+    def __init__(self, completed_after: int | None, owner: str | None, status: str | None) -> None:
         if status is not None and status not in list(Status):
             raise HTTPException(400, f"There is no status {status}")
         try:
@@ -60,12 +62,20 @@ class Wanted:
     def listed(self, given: Service, limit: int | None = None, offset: int = 0) -> dict[str, Any]:
         """Return the answer, the newest task first."""
         found = given.tasks.all(
-            statuses=self.statuses, limit=limit, offset=offset, owner=self.owner, completed_after=self.completed_after
+            statuses=self.statuses,
+            limit=MOST if limit is None else min(limit, MOST),
+            offset=offset,
+            owner=self.owner,
+            completed_after=self.completed_after,
         )
         return {"tasks": _shown(given, found)}
 
 
-Filter = Annotated[Wanted, Depends()]
+async def _wanted(completed_after: int | None = None, owner: str | None = None, status: str | None = None) -> Wanted:
+    return Wanted(completed_after, owner, status)
+
+
+Filter = Annotated[Wanted, Depends(_wanted)]
 
 
 @router.get("/tasks/list")

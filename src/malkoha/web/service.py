@@ -27,8 +27,11 @@ class Service:
     access: Access
 
 
-def service(request: Request) -> Service:
-    """Return what the application works on."""
+async def service(request: Request) -> Service:
+    """Return what the application works on.
+
+    Like the other small dependencies it is a coroutine: a function would cost each request a change of threads.
+    """
     found: Service = request.app.state.service
     return found
 
@@ -36,7 +39,7 @@ def service(request: Request) -> Service:
 Given = Annotated[Service, Depends(service)]
 
 
-def caller(request: Request) -> Caller | None:
+async def caller(request: Request) -> Caller | None:
     """Return who made a request, as the guard found; None for somebody unknown on a path that is open to all."""
     found: Caller | None = request.scope.get("malkoha.caller")
     return found
@@ -45,8 +48,8 @@ def caller(request: Request) -> Caller | None:
 def needs(role: Role) -> Dependency:
     """Return the dependency that refuses callers without ``role``; every route has one."""
 
-    def check(request: Request) -> None:
-        found = caller(request)
+    async def check(request: Request) -> None:
+        found = await caller(request)
         if found is None:
             raise HTTPException(401, "Please log in")
         if not found.role.covers(role):
@@ -77,7 +80,7 @@ def found_task(given: Given, task_id: Number) -> Task:
 Found = Annotated[Task, Depends(found_task)]
 
 
-def _store(given: Given, task: Found) -> Store:
+async def _store(given: Given, task: Found) -> Store:
     return given.home.analysis(task.id)
 
 

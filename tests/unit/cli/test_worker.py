@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from malkoha import submit
+from malkoha import notifying, submit
+from malkoha.config import Settings
 from malkoha.errors import GuestError, LeaseLostError
 from malkoha.model.task import Status, Task
 from malkoha.queue import open_queue
@@ -176,3 +177,25 @@ def test_serve_names_a_port_that_is_taken(malkoha_: Call, home: Home) -> None:
         result = malkoha_("serve", "--port", str(taken.getsockname()[1]), "--slots", "0")
     assert result.status == 3
     assert "cannot be listened on" in result.err
+
+
+def test_others_are_told_whatever_became_of_it(
+    malkoha_: Call, home: Home, analysis: FakeAnalysis, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, Status, str]] = []
+    monkeypatch.setenv("MALKOHA_NOTIFY_WEBHOOK", "http://127.0.0.1:1/")
+
+    def finished(task: Task, store: Store, settings: Settings) -> None:
+        told.append((task.id, task.status, settings.notify.webhook))
+
+    monkeypatch.setattr(notifying, "finished", finished)
+    malkoha_("submit", sample, sample)
+
+    def fail(task: Task, store: Store) -> None:
+        if task.id == 1:
+            raise GuestError("the guest failed")
+
+    analysis.on_run = fail
+    assert malkoha_("worker", "--once").status == 0
+    address = "http://127.0.0.1:1/"
+    assert told == [(1, Status.FAILED_ANALYSIS, address), (2, Status.REPORTED, address)]

@@ -122,7 +122,8 @@ class Watch:
         if state != self._state:
             self._state = state
             said.append(_message("state", told))
-        if self._tail.offset > _size(self._tail.path):
+        newest = self._given.home.analysis(self._task_id).records
+        if self._tail.offset > _size(self._tail.path) or newest != self._tail.path:
             self._begin(0)
             said.append(_message("restart", {"id": task.id}))
         if events := self._tail.more():

@@ -92,6 +92,11 @@ def test_another_attempt_begins_anew(watch: live.Watch, tasks: Tasks) -> None:
     restart, (_, told) = news(watch)
     assert restart == ("restart", {"id": 1})
     assert told["events"][0]["args"]["child_pid"] == 103
+    third = tasks.home.attempt(1, 3).create()
+    Recording().fork(104).write(third.records)
+    restart, (_, told) = news(watch)
+    assert restart == ("restart", {"id": 1})
+    assert told["events"][0]["args"]["child_pid"] == 104
 
 
 def test_a_flood_is_cut_and_counted(watch: live.Watch, tasks: Tasks) -> None:
