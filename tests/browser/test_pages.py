@@ -11,11 +11,12 @@ import pytest
 from malkoha.model.task import Status
 from malkoha.store import Home
 from malkoha.tasks import Tasks
-from malkoha.web.pages.analysis import TABS
+from malkoha.web.pages.frame import TABS
 from tests import reports
 from tests.browser.chromium import Chromium, Page
 from tests.browser.serving import served
 from tests.pages import dropped, queued, reported, rich
+from tests.records import Recording
 
 pytestmark = pytest.mark.browser
 
@@ -61,7 +62,10 @@ def site() -> Iterator[Site]:
             yield Site(browser, tasks, address)
 
 
-PATHS = ("/", "/submit", "/login", "/analysis/4", "/analysis/5", "/analysis/99")
+PATHS = (
+    "/", "/submit", "/login", "/analysis/4", "/analysis/5", "/analysis/99", "/search?q=script", "/search?near=2",
+    "/compare?first=2", "/compare?first=1&second=2", "/statistics?days=366", "/rules", "/machines",
+)  # fmt: skip
 REPORT = tuple(f"/analysis/2/{place}".rstrip("/") for place, _ in TABS)
 
 
@@ -153,6 +157,42 @@ def test_the_list_is_filtered_while_one_types(site: Site) -> None:
     page.write("flood")
     page.wait(f"{ROWS} === '3'")
     assert page.evaluate("location.search") == "?q=flood"
+    site.check(page)
+    page.close()
+
+
+def test_a_run_is_followed_until_its_report(site: Site) -> None:
+    queued(site.tasks, 6, "lives.sh")
+    page = site.visit("/analysis/6")
+    site.tasks.move(6, Status.RUNNING)
+    store = site.tasks.home.analysis(6)
+    recording = Recording(pid=90).fork(100).exec(b"/bin/sh", b"sh", HOSTILE.encode()[:300], pid=100)
+    recording.write(store.records)
+    page.wait("document.querySelectorAll('#stream li').length === 2 && document.querySelectorAll('a.pr').length === 1")
+    recording.fork(101, pid=100).exec(b"/bin/cat", b"cat", pid=101).write(store.records)
+    store.stdout.write_bytes(HOSTILE.encode())
+    page.wait("document.querySelectorAll('#stream li').length === 4 && document.querySelectorAll('a.pr').length === 2")
+    page.wait("document.querySelector('#live-console pre').innerText.includes('</script>')")
+    settled(page)
+    page.resize(390, 900, mobile=True)
+    site.check(page)
+    store.run.write_text("{}")
+    store.report_json.write_text("{}")
+    site.tasks.move(6, Status.COMPLETED)
+    site.tasks.move(6, Status.REPORTED)
+    page.wait("document.documentElement?.dataset.ready && document.querySelector('#tab .hero')")
+    site.check(page)
+    site.tasks.delete(6)
+    page.close()
+
+
+def test_everything_is_found_from_everywhere(site: Site) -> None:
+    page = site.visit("/machines")
+    page.key("/")
+    page.write("198.51.100.7")
+    page.key("Enter")
+    page.wait("location.pathname === '/search' && document.documentElement?.dataset.ready")
+    assert "1" in page.evaluate(ROWS).split(",")
     site.check(page)
     page.close()
 

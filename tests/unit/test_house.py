@@ -46,6 +46,7 @@ TESTED_TOGETHER = {
     "web/acting.py": "unit/web/v1/test_tasks.py",
     "web/asking.py": "unit/web/test_submitting.py",
     "web/packing.py": "unit/web/test_api.py",
+    "web/pages/frame.py": "unit/web/pages/test_analysis.py",
     "web/service.py": "unit/web/test_api.py",
     "web/v1/models.py": "unit/web/v1/test_tasks.py",
     "web/shapes.py": "unit/web/test_api.py",

@@ -124,7 +124,7 @@ def test_too_many_requests(home: Home, tasks: Tasks) -> None:
     assert client.get("/tasks/list").status_code == 200
     answer = client.get("/tasks/list")
     assert "Too many" in message(answer, 429)
-    assert answer.headers["retry-after"] == "20"
+    assert 0 < int(answer.headers["retry-after"]) <= 20  # less when this machine is slow
 
 
 def test_only_forms_may_be_large(client: TestClient) -> None:

@@ -1,6 +1,18 @@
 """The pages for people: HTML made from the table of tasks and the analysis folders, brought to life by htmx."""
 
-from malkoha.web.pages import analysis, calls, files, login, queue, rendering, submitting
+from malkoha.web.pages import (
+    analysis,
+    calls,
+    comparing,
+    files,
+    live,
+    login,
+    overall,
+    queue,
+    rendering,
+    search,
+    submitting,
+)
 
 ROUTERS = (
     rendering.router,
@@ -10,4 +22,8 @@ ROUTERS = (
     analysis.router,
     calls.router,
     files.router,
+    live.router,
+    search.router,
+    comparing.router,
+    overall.router,
 )

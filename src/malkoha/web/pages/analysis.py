@@ -8,57 +8,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from malkoha.catalogue import Catalogue
-from malkoha.model.task import Status, Task
+from malkoha.model.task import Status
 from malkoha.reporting.page import page as report_page
 from malkoha.reporting.wording import items
 from malkoha.web import acting
-from malkoha.web.pages.queue import moment, name_of
+from malkoha.web.pages import live
+from malkoha.web.pages.frame import frame
 from malkoha.web.pages.reading import sections, task_of, trace_of
 from malkoha.web.pages.rendering import PageRoute, page
 from malkoha.web.pages.tree import tree
-from malkoha.web.service import Asker, Given, Number, Service, needs
+from malkoha.web.service import Asker, Given, Number, needs
 from malkoha.web.tokens import Role
 
 router = APIRouter(
     prefix="/analysis/{task_id}", route_class=PageRoute, include_in_schema=False, dependencies=[needs(Role.READ)]
 )
-TABS = (
-    ("", "Overview"),
-    ("signatures", "Signatures"),
-    ("processes", "Processes"),
-    ("calls", "Calls"),
-    ("activity", "Activity"),
-    ("network", "Network"),
-    ("files", "Files"),
-    ("static", "Static"),
-    ("run", "Run"),
-)
 STRINGS = 2_000
 """Strings that a page shows at once."""
-
-
-def frame(given: Service, task: Task) -> dict[str, Any]:
-    """Make what stands around the tabs of an analysis."""
-    store = given.home.analysis(task.id)
-    outcome = Catalogue(given.tasks).outcomes([task.id]).get(task.id)
-    downloads = (
-        (store.report_json, f"/tasks/report/{task.id}/json", "report.json"),
-        (store.report_html, f"/tasks/report/{task.id}/html", "report.html"),
-        (store.pcap, f"/pcap/get/{task.id}", "network.pcap"),
-        (store.events, f"/analysis/{task.id}/events.parquet", "events.parquet"),
-        (store.sample, f"/analysis/{task.id}/sample.zip", "sample.zip, password infected"),
-    )
-    return {
-        "id": task.id,
-        "task": task,
-        "name": name_of(task),
-        "outcome": outcome if task.status is Status.REPORTED else None,
-        "added": moment(task.added_at),
-        "tabs": TABS,
-        "downloads": [(place, label) for path, place, label in downloads if path.is_file()],
-        "ended": task.status not in (Status.PENDING, Status.RUNNING),
-    }
 
 
 @router.get("")
@@ -67,7 +33,7 @@ def overview(request: Request, given: Given, task_id: Number) -> Response:
     task = task_of(given, task_id)
     store = given.home.analysis(task_id)
     if task.status in (Status.PENDING, Status.RUNNING) or not store.report_json.is_file():
-        return page(request, "waiting.html.j2", **frame(given, task))
+        return page(request, "waiting.html.j2", **{**live.told(given, task), **frame(given, task)}, update=False)
     report = sections(store, "info", "target", "signatures", "malkoha", "debug.errors", "behavior.summary")
     model = _linked(report_page(report), task_id)
     return page(request, "overview.html.j2", **{**model, **frame(given, task)})

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 
+from malkoha.model.event import Event
 from malkoha.model.process import Process
 from malkoha.processing.behavior import call_of
 from malkoha.reporting.wording import argument_kinds, duration, shorten, value_text
 from malkoha.trace.store import Row, Trace
-from malkoha.web.pages.analysis import frame
+from malkoha.web.pages.frame import frame
 from malkoha.web.pages.reading import task_of, trace_of
 from malkoha.web.pages.rendering import PageRoute, page
 from malkoha.web.service import Given, Number, needs
@@ -135,12 +136,17 @@ def _page(
     return {"rows": [_row(row, began, names) for row in rows], "ahead": ahead}
 
 
-def _row(row: Row, began: int, names: dict[int, tuple[int, str]]) -> dict[str, Any]:
-    event, kinds = row.event, argument_kinds(row.event.api)
-    arguments = []
-    for position, (name, value) in enumerate(list(event.args.items())[:16]):
+def arguments_of(event: Event, limit: int = TEXT) -> list[tuple[str, str]]:
+    """Show the arguments of a call, names and values, texts in quotes."""
+    kinds, shown = argument_kinds(event.api), []
+    for position, (name, value) in enumerate(event.args.items()):
         text = kinds[position] == "t" if position < len(kinds) else None
-        arguments.append((shorten(name, 40), shorten(value_text(value, text=text), TEXT)))
+        shown.append((shorten(name, 80), shorten(value_text(value, text=text), limit)))
+    return shown
+
+
+def _row(row: Row, began: int, names: dict[int, tuple[int, str]]) -> dict[str, Any]:
+    event = row.event
     return {
         "seq": event.seq,
         "index": row.index,
@@ -148,23 +154,19 @@ def _row(row: Row, began: int, names: dict[int, tuple[int, str]]) -> dict[str, A
         "who": names.get(row.process),
         "time": f"{max(event.time_ns - began, 0) / 1e9:.6f}",
         "api": event.api,
-        "arguments": arguments,
+        "arguments": arguments_of(event)[:16],
         "ret": shorten(event.ret_text, 40),
         "errno": event.errno,
     }
 
 
 def _whole_call(row: Row, trace: Trace) -> dict[str, Any]:
-    event, kinds = row.event, argument_kinds(row.event.api)
+    event = row.event
     told = call_of(event)
     process = _process(trace, row.process)
-    arguments = []
-    for position, (name, value) in enumerate(event.args.items()):
-        text = kinds[position] == "t" if position < len(kinds) else None
-        arguments.append((shorten(name, 80), shorten(value_text(value, text=text), WHOLE)))
     return {
         "api": event.api,
-        "arguments": arguments,
+        "arguments": arguments_of(event, WHOLE),
         "facts": [
             ("result", f"{event.ret_text} {event.errno}".strip() or "did not return"),
             ("took", "" if event.duration_ns is None else duration(event.duration_ns / 1e9)),

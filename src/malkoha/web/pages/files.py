@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from malkoha.reporting.files import taken
 from malkoha.store import Store
 from malkoha.web import packing
-from malkoha.web.pages.analysis import frame
+from malkoha.web.pages.frame import frame
 from malkoha.web.pages.reading import sections, task_of
 from malkoha.web.pages.rendering import PageRoute, page
 from malkoha.web.service import Given, Number, needs

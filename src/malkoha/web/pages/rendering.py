@@ -33,7 +33,15 @@ TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-PLACES = (("/", "Analyses"), ("/submit", "Submit"))
+PLACES = (
+    ("/", "Analyses"),
+    ("/submit", "Submit"),
+    ("/search", "Search"),
+    ("/compare", "Compare"),
+    ("/statistics", "Statistics"),
+    ("/rules", "Rules"),
+    ("/machines", "Machines"),
+)
 """What the bar at the top leads to."""
 
 _HERE = Path(__file__).parent

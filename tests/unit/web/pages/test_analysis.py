@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from malkoha.model.task import Status
 from malkoha.tasks import Tasks
-from malkoha.web.pages.analysis import TABS
+from malkoha.web.pages.frame import TABS
 from tests import reports
 from tests.pages import queued, reported, rich
 from tests.unit.web.pages.conftest import HTMX
@@ -69,9 +69,9 @@ def test_downloads_are_offered_where_they_are(client: TestClient, tasks: Tasks, 
 
 def test_what_is_not_reported_says_where_it_stands(client: TestClient, tasks: Tasks) -> None:
     queued(tasks, 1)
-    assert "Waiting for a machine" in client.get("/analysis/1").text
+    assert "waiting for a machine" in client.get("/analysis/1").text
     tasks.move(1, Status.RUNNING)
-    assert "Running" in client.get("/analysis/1").text
+    assert "the machine is being restored" in client.get("/analysis/1").text
     tasks.move(1, Status.FAILED_ANALYSIS, error="no <b>machine</b>")
     assert "no &lt;b&gt;machine&lt;/b&gt;" in client.get("/analysis/1").text
 

@@ -4,7 +4,10 @@ import pytest
 from fastapi import HTTPException
 
 from malkoha.store import Home
-from malkoha.web.pages.reading import began_of, sections, trace_of
+from malkoha.trace import store as events
+from malkoha.web.pages.reading import sections, trace_of
+from tests import reports
+from tests.pages import trace
 
 
 def test_only_what_is_asked_for_is_read(home: Home) -> None:
@@ -16,8 +19,6 @@ def test_only_what_is_asked_for_is_read(home: Home) -> None:
         "info": {"started": 5},
         "behavior": {"summary": {"a": [1]}},
     }
-    assert began_of(sections(store, "info")) == 5.0
-    assert began_of({}) == 0.0
 
 
 @pytest.mark.parametrize(("content", "status"), [("{", 500), ('{"behavior": 5}', 500), (None, 404)])
@@ -34,3 +35,12 @@ def test_without_events_there_is_no_trace(home: Home) -> None:
     with pytest.raises(HTTPException) as caught:
         trace_of(home.analysis(1).create())
     assert caught.value.status_code == 404
+
+
+def test_a_trace_that_was_made_anew_is_read_anew(home: Home) -> None:
+    store = home.analysis(1).create()
+    events.write(trace(reports.helloworld()), store.events)
+    first = trace_of(store)
+    assert trace_of(store) is first
+    events.write(trace(reports.busy()), store.events)
+    assert len(trace_of(store).processes) != len(first.processes)
