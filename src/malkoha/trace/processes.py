@@ -158,12 +158,12 @@ class Builder:
             self._thread(node, child_id)
             return
         child = self.live.get(child_id)
-        if child is None or child.process.parent is not None or child is node:
+        if child is None or child.process.parent is not None or self._descends(node, child):
             child = self._new(child_id, event)
         _adopt(node, child)
 
     def _descends(self, node: _Node, other: _Node) -> bool:
-        """Tell whether ``other`` is ``node`` or made it: then it is no thread of it, its id was used again."""
+        """Tell whether ``other`` is ``node`` or made it: then ``node`` did not make it, its id was used again."""
         seen: set[int] = set()
         key: int | None = node.process.key
         while key is not None and key not in seen:

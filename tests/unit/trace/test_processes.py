@@ -295,6 +295,20 @@ def log_of(sequence: list[tuple[str, int, int | None]]) -> Log:
     return log
 
 
+def ancestors(process: Process, by_key: dict[int, Process]) -> list[int]:
+    """List the keys upwards, and break off where a process stands above itself."""
+    found = [process.key]
+    while (parent := by_key[found[-1]].parent) is not None and found.count(found[-1]) == 1:
+        found.append(parent)
+    return found
+
+
+def test_an_ancestor_is_no_child_its_id_was_used_again() -> None:
+    first, child, again = Log().call(1, "fork", 3).call(3, "fork", 1).call(1, "getpid").processes()
+    assert (first.parent, child.parent, again.parent) == (None, first.key, child.key)
+    assert (again.pid, again.calls) == (1, 1)
+
+
 @given(st.lists(steps, max_size=60))
 def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | None]]) -> None:
     log = log_of(sequence)
@@ -306,3 +320,5 @@ def test_any_order_of_events_gives_a_tree(sequence: list[tuple[str, int, int | N
         assert process.parent is None or process.parent in by_key
         assert all(by_key[child].parent == process.key for child in process.children if child in by_key)
         assert 0 <= process.setup_calls <= process.calls
+        above = ancestors(process, by_key)
+        assert len(set(above)) == len(above)
