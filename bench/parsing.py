@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from malkoha.model.process import Process
 from malkoha.trace import records, stap
 from malkoha.trace.decode import Decoder
 from malkoha.trace.store import Trace, write_batches
@@ -29,6 +30,8 @@ from malkoha.trace.store import Trace, write_batches
 MILLION = 1_000_000
 IDS = 5000
 """How far apart the ids of two repetitions are."""
+SPREAD, SPREAD_IDS = 100, 1 << 30
+"""How many processes have two calls in every repetition and so are spread over the whole trace, and their first id."""
 BUSY = """#!/bin/bash
 find /etc /usr/share -type f | head -2000 | while read -r f; do test -r "$f"; done
 for i in $(seq 1 60); do grep -r root /etc/passwd | cut -d: -f1 >/dev/null; done
@@ -51,6 +54,7 @@ def repeat(source: Path, target: Path, events: int) -> int:
             words[starts + 2] += np.uint64(count * 10**9)
             entries, returns = starts[kinds == records.ENTER], starts[kinds == records.EXIT]
             _move(small, starts, kinds, count * IDS)
+            _spread(small, starts, kinds)
             slide = np.uint64(int(random.integers(1, 1 << 20)) << 12)
             for places in (*(entries + word for word in range(5, 12)), returns + 5):
                 value = words[places]
@@ -79,6 +83,17 @@ def _move(small: Any, starts: Any, kinds: Any, by: int) -> None:
     for kind, places in fields.items():
         for word in places:
             small[starts[kinds == kind] * 2 + word] += by
+
+
+def _spread(small: Any, starts: Any, kinds: Any) -> None:
+    """Give some calls, the same in every repetition, to processes of which there is nothing else."""
+    tids = small[starts * 2 + 6]
+    whole = (kinds[:-1] == records.ENTER) & (kinds[1:] == records.EXIT) & (tids[:-1] == tids[1:])
+    places = np.flatnonzero(whole)
+    chosen = places[np.linspace(0, len(places) - 1, SPREAD * 2, dtype=np.int64)]
+    for word in (6, 7):
+        for place in (chosen, chosen + 1):
+            small[starts[place] * 2 + word] = SPREAD_IDS + np.arange(len(chosen)) % SPREAD
 
 
 def repeat_text(source: Path, target: Path, events: int) -> int:
@@ -116,13 +131,22 @@ def parse(source: Path, target: Path) -> dict[str, float]:
 def pages(path: Path) -> dict[str, float]:
     """Milliseconds until the first page of a process is there, for some processes of every kind."""
     found = sorted((process for process in Trace(path).processes if process.calls), key=lambda process: process.calls)
-    chosen = [*found[:: max(len(found) // 15, 1)], *found[-3:]]
+    spread = [process for process in found if process.pid >= SPREAD_IDS]
+    times = _page_times(path, [*found[:: max(len(found) // 15, 1)], *found[-3:]])
+    return {
+        "median": round(statistics.median(times), 1),
+        "worst": round(max(times), 1),
+        "spread": round(statistics.median(_page_times(path, spread[::10])), 1),
+    }
+
+
+def _page_times(path: Path, chosen: list[Process]) -> list[float]:
     times = []
     for process in chosen:
         started = time.monotonic()
         Trace(path).calls(process.key, 0, 100)
         times.append((time.monotonic() - started) * 1000)
-    return {"median": round(statistics.median(times), 1), "worst": round(max(times), 1)}
+    return times
 
 
 def group_by(path: Path, runs: int) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,9 +17,10 @@ import msgspec
 from malkoha.errors import TraceError, UsageError
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.trace import columns
+from malkoha.trace import columns, pages
 from malkoha.trace.columns import COLUMNS
-from malkoha.trace.writer import PLACES, PROCESSES, STATS, Places, WriteStats, unpack, write, write_batches
+from malkoha.trace.pages import Places
+from malkoha.trace.writer import PLACES, PROCESSES, STATS, WriteStats, unpack, write, write_batches
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,16 +113,22 @@ class Trace:
     def calls(self, process: int, offset: int = 0, limit: int = 100) -> list[Row]:
         """Give one page of the calls of the process with this key, in order of the trace."""
         keys = (process, *self.stats.merged.get(process, ()))
+        last = offset + limit - 1
+        groups = [group for group in self._places if any(group.holds(key, 0, last) for key in keys)]
+        if len(groups) > pages.GROUPS and last < pages.PAGE and pages.beside(self.path).exists():
+            return self._select(
+                "owner = ? ORDER BY seq LIMIT ? OFFSET ?", [process, limit, offset], pages.beside(self.path)
+            )
         if len(keys) > 1:
             named = ", ".join(str(int(key)) for key in keys)
             where = f"kind = 'syscall' AND \"process\" IN ({named}) ORDER BY seq LIMIT ? OFFSET ?"
             return self._select(where, [limit, offset])
-        groups = [group for group in self._places if _holds(group, process, offset, offset + limit - 1)]
+        groups = [group for group in groups if group.holds(process, offset, last)]
         if not groups:
             return []
         begin, end = min(group.first_seq for group in groups), max(group.last_seq for group in groups)
         where = 'seq BETWEEN ? AND ? AND "process" = ? AND "index" BETWEEN ? AND ? ORDER BY "index"'
-        return self._select(where, [begin, end, process, offset, offset + limit - 1])
+        return self._select(where, [begin, end, process, offset, last])
 
     def head(self, limits: dict[int, tuple[int, int]]) -> Iterator[Row]:
         """Scan for the calls of several processes: key -> first index and how many; in order of the trace."""
@@ -238,12 +244,12 @@ class Trace:
                 raise UsageError("the query failed", str(error).splitlines()[0]) from error
         return Table(names, rows[:limit], cut=len(rows) > limit)
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        """Open a connection that knows the view ``events`` and nothing else of this machine."""
+    def _connect(self, path: Path | None = None) -> duckdb.DuckDBPyConnection:
+        """Open a connection that knows one file as the view ``events`` and nothing else of this machine."""
         import duckdb
 
         connection = duckdb.connect(":memory:", config={"threads": 2, "memory_limit": MEMORY_LIMIT})
-        name = str(self.path.absolute()).replace("'", "''")
+        name = str((path or self.path).absolute()).replace("'", "''")
         connection.execute("SET temp_directory = ''")
         connection.execute("SET python_enable_replacements = false")
         connection.execute(f"SET allowed_paths = ['{name}']")
@@ -252,9 +258,9 @@ class Trace:
         connection.execute(f"CREATE VIEW events AS SELECT * FROM read_parquet('{name}')")  # noqa: S608
         return connection
 
-    def _select(self, where: str, values: list[Any]) -> list[Row]:
+    def _select(self, where: str, values: list[Any], path: Path | None = None) -> list[Row]:
         names = ", ".join(f'"{name}"' for name in COLUMNS)
-        with self._connect() as connection:
+        with self._connect(path) as connection:
             rows = connection.execute(f"SELECT {names} FROM events WHERE {where}", values).fetchall()  # noqa: S608
         return [_row(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
@@ -289,20 +295,9 @@ class Where:
 _decode_args = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def _holds(group: Places, key: int, first: int, last: int) -> bool:
-    """Tell whether a row group has one of these calls of a process."""
-    place = bisect_left(group.keys, key)
-    return (
-        place < len(group.keys)
-        and group.keys[place] == key
-        and group.first[place] <= last
-        and group.last[place] >= first
-    )
-
-
 def _has(group: Places, keys: Sequence[int] | None) -> bool:
     """Tell whether a row group has calls of one of these processes; of all of them when None."""
-    return keys is None or any(_holds(group, key, 0, 1 << 62) for key in keys)
+    return keys is None or any(group.holds(key, 0, 1 << 62) for key in keys)
 
 
 def _row(values: dict[str, Any]) -> Row:

@@ -15,7 +15,8 @@ import msgspec
 
 from malkoha.errors import TraceError
 from malkoha.model.event import Event
-from malkoha.trace import columns
+from malkoha.trace import columns, pages
+from malkoha.trace.pages import Places
 from malkoha.trace.placing import Placer
 from malkoha.trace.processes import Builder
 
@@ -61,18 +62,6 @@ class WriteStats(msgspec.Struct, kw_only=True):
     """``Process.merged`` of those that have any, by their key."""
 
 
-class Places(msgspec.Struct, array_like=True):
-    """Which calls of which processes a row group holds, so that a page of one process is found at once."""
-
-    first_seq: int
-    last_seq: int
-    keys: list[int]
-    """Keys of the processes that have calls there, in order of the keys."""
-    first: list[int]
-    """The lowest number of a call of each."""
-    last: list[int]
-
-
 def write(events: Iterable[Event], path: Path, remarks: Callable[[], list[str]] = list) -> WriteStats:
     """Write single events; see ``write_batches``."""
     return write_batches(columns.batches(events), path, remarks)
@@ -84,12 +73,14 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
     ``remarks`` is asked at the end what the reader has to say of the trace. Raises TraceError when the file cannot be
     written.
     """
+    import duckdb
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     stats, builder = WriteStats(), Builder()
     placer = Placer(builder)
     partial = path.with_name(path.name + ".part")
+    gathered = partial.with_name(pages.beside(path).name + ".part")
     try:
         with pq.ParquetWriter(partial, columns.schema(), **_FORM) as writer:
             held, places = list[pa.RecordBatch](), list[Places]()
@@ -107,13 +98,18 @@ def write_batches(batches: Iterable[pa.RecordBatch], path: Path, remarks: Callab
             writer.add_key_value_metadata(
                 {STATS: columns.to_json(stats), PROCESSES: pack(processes), PLACES: pack(places)}
             )
+        owners = {key: owner for owner, keys in stats.merged.items() for key in keys}
+        if thin := pages.thin(places, owners):
+            pages.write(partial, gathered, thin, owners)
+        pages.beside(path).unlink(missing_ok=True)  # it belonged to other events
         partial.replace(path)
-    except (OSError, pa.ArrowException) as error:
+        if thin:
+            gathered.replace(pages.beside(path))
+    except (OSError, pa.ArrowException, duckdb.Error) as error:
+        raise TraceError("cannot write the events", str(error).split("\n", 1)[0], "is the disk full?") from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise TraceError("cannot write the events", str(error), "is the disk full?") from error
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        gathered.unlink(missing_ok=True)
     return stats
 
 
