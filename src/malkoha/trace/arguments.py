@@ -56,7 +56,8 @@ _NUMBERS: dict[str, Number] = {
     "hex": _remember(hex),
     "ptr": _pointer,
     "mode": lambda value: constants.show(value & 0xFFFF, "o"),
-    **{kind: (lambda value, kind=kind: constants.show(value, kind)) for kind in ("clone", "fan_mask64")},  # type: ignore[misc]
+    "clone": constants.shown("clone"),
+    "fan_mask64": constants.shown("fan_mask64"),
 }
 
 
@@ -67,7 +68,8 @@ def _number(kind: str, abi: Abi) -> Number:
     if plain is not None:
         return plain
     if constants.known(kind):
-        return lambda value: constants.show(value & 0xFFFFFFFF, kind)
+        named = constants.shown(kind)
+        return lambda value: named(value & 0xFFFFFFFF)
     return _pointer
 
 

@@ -176,12 +176,19 @@ def known(view: str) -> bool:
     return view in _SPECIAL or view in FLAGS or view in ENUMS
 
 
-@lru_cache(16384)
 def show(value: int, view: str) -> str:
     """Show one number by its view: a letter, a special form, or the name of a flag set or an enumeration."""
+    return shown(view)(value)
+
+
+@cache
+def shown(view: str) -> Callable[[int], str]:
+    """Return what shows the numbers of a view; what takes looking up is remembered."""
+    if view in ("d", "x"):
+        return _SPECIAL[view]
     special = _SPECIAL.get(view)
     if special is not None:
-        return special(value)
+        return lru_cache(2048)(special)
     if view in FLAGS:
-        return flags(value, view)
-    return enum(value, view)
+        return lru_cache(2048)(lambda value: flags(value, view))
+    return lru_cache(2048)(lambda value: enum(value, view))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from malkoha.model.event import Event
@@ -30,27 +31,29 @@ class Placer:
         builder = self._builder
         keys: list[int] = []
         numbers: list[int | None] = []
-        add_key, add_number, live = keys.append, numbers.append, builder.live
         changing = self._changing(batch)
-        pids, tids, comms = (columns.plain(batch.column(name)) for name in ("pid", "tid", "comm"))
-        for row, (pid, tid, comm) in enumerate(zip(pids, tids, comms, strict=True)):
-            node = live.get(pid)
-            if (
-                row in changing
-                or node is None
-                or (comm != node.comm and (tid == pid or not builder.recorded))
-                or tid not in node.threads
-                or not node.process.first_seen_ns
-            ):
-                event = changing.get(row) or next(columns.to_events(batch.slice(row, 1)))
-                process = builder.feed(event) if event.kind != "unknown" else None
-                add_key(-1 if process is None else process.key)
-                add_number(process.calls - 1 if process is not None and event.kind == "syscall" else None)
-            else:
-                process = node.process
-                add_key(process.key)
-                add_number(process.calls)
-                process.calls += 1
+        for begin, end, pid, tid, comm in _runs(batch, list(changing)):
+            row = begin
+            while row < end:
+                node = builder.live.get(pid)
+                if (
+                    row in changing
+                    or node is None
+                    or (comm != node.comm and (tid == pid or not builder.recorded))
+                    or tid not in node.threads
+                    or not node.process.first_seen_ns
+                ):
+                    event = changing.get(row) or next(columns.to_events(batch.slice(row, 1)))
+                    process = builder.feed(event) if event.kind != "unknown" else None
+                    keys.append(-1 if process is None else process.key)
+                    numbers.append(process.calls - 1 if process is not None and event.kind == "syscall" else None)
+                    row += 1
+                else:
+                    process = node.process
+                    keys.extend([process.key] * (end - row))
+                    numbers.extend(range(process.calls, process.calls + end - row))
+                    process.calls += end - row
+                    row = end
         if keys:
             self._seen(np.array(keys), batch.column("time_ns").to_numpy())
         return keys, numbers
@@ -75,3 +78,22 @@ class Placer:
         for key in np.unique(keys[known]).tolist():
             process = self._builder.nodes[key].process
             process.last_seen_ns = max(process.last_seen_ns, int(latest[key]))
+
+
+def _runs(batch: pa.RecordBatch, alone: list[int]) -> Iterator[tuple[int, int, int, int, str]]:
+    """Cut a batch where the thread or its name changes, and around some rows: (begin, end, pid, tid, comm)."""
+    import numpy as np
+
+    pids, tids, comms = (batch.column(name) for name in ("pid", "tid", "comm"))
+    codes = (pids.to_numpy(), tids.to_numpy(), comms.indices.to_numpy())
+    cut = np.zeros(len(batch) + 1, bool)
+    cut[0] = cut[-1] = True
+    for values in codes:
+        cut[1:-1] |= values[1:] != values[:-1]
+    rows = np.array(alone, np.int64)
+    cut[rows] = cut[rows + 1] = True
+    bounds = np.flatnonzero(cut)
+    words = comms.dictionary.to_pylist()
+    firsts = [values[bounds[:-1]].tolist() for values in codes]
+    for begin, end, pid, tid, code in zip(bounds[:-1].tolist(), bounds[1:].tolist(), *firsts, strict=True):
+        yield begin, end, pid, tid, words[code]

@@ -9,7 +9,9 @@ the structure, ``N*layout`` an array. Source: include/uapi of Linux 6.12 and the
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import cache
+from operator import call as apply
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any
 
@@ -270,7 +272,8 @@ class Layout:
     def __init__(self, name: str, text: str) -> None:
         formats, self._fields = "<", []
         for field in text.split():
-            title, code, view = (*field.split(":"), "d")[:3]
+            title, code, *views = field.split(":")
+            view = views[0] if views else "name" if code[-1] == "s" else "d"
             # padding goes into the format, so that unpacking yields what is shown and nothing else
             formats += f"{struct.calcsize('<' + code)}x" if title == "_" else code
             if title != "_":
@@ -278,16 +281,16 @@ class Layout:
         self._unpack = struct.Struct(formats).unpack
         self.size = struct.calcsize(formats)
         self._list, self._bare = name in _LISTS, name in _BARE
-        self._deep = any("." in title for title, _, _ in self._fields)
+        self._names = [title for title, _, _ in self._fields]
+        self._views = [_shown(view) for _, _, view in self._fields]
+        self._deep = any("." in title for title in self._names)
 
     def render(self, content: bytes) -> Value:
         """Give the fields as text; a content that is too short shows the fields that are whole."""
         values = self._unpack(content[: self.size].ljust(self.size, b"\0"))
-        shown: dict[str, Any] = {
-            name: _show(value, view)
-            for (name, end, view), value in zip(self._fields, values, strict=True)
-            if end <= len(content)
-        }
+        shown: dict[str, Any] = dict(zip(self._names, map(apply, self._views, values), strict=True))
+        if len(content) < self.size:
+            shown = {title: shown[title] for title, end, _ in self._fields if end <= len(content)}
         if self._list:
             return list(shown.values())
         if self._bare:
@@ -328,19 +331,22 @@ def _nested(fields: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _show(value: int | bytes, view: str) -> Any:
-    if not isinstance(value, bytes):
-        return constants.show(value, view)
-    if view == "hex":
-        return value.hex()
-    if view == "sa":
-        return sockets.address(value)
-    if view == "ip4":
-        return inet_ntop(AF_INET, value)
-    return inet_ntop(AF_INET6, value) if view == "ip6" else records.name(value)
+_BYTES: dict[str, Callable[[Any], Any]] = {
+    "name": records.name,
+    "hex": bytes.hex,
+    "sa": sockets.address,
+    "ip4": lambda value: inet_ntop(AF_INET, value),
+    "ip6": lambda value: inet_ntop(AF_INET6, value),
+}
 
 
-BYTES_VIEWS = frozenset(("hex", "sa", "ip4", "ip6"))
+@cache
+def _shown(view: str) -> Callable[[Any], Any]:
+    """Return what shows a field of this view."""
+    return _BYTES.get(view) or constants.shown(view)
+
+
+BYTES_VIEWS = frozenset(_BYTES)
 """Views of bytes, where others are names of constants."""
 
 
