@@ -11,6 +11,9 @@ from hypothesis import settings
 
 from malkoha.machinery.image import Image
 from malkoha.store import Home
+from tests.fake_world import world
+
+__all__ = ["world"]
 
 # a busy machine is no reason to fail: time limits are pytest-timeout's business
 settings.register_profile("house", deadline=None)

@@ -18,25 +18,22 @@ import msgspec
 import malkoha
 from malkoha.config import Settings
 from malkoha.errors import ProcessingError
+from malkoha.model.behavior import Behavior
+from malkoha.model.files import Buffer, MachineMemory, ProcessMemory, Target
 from malkoha.model.report import (
-    Behavior,
-    Buffer,
     Chain,
     Debug,
     Info,
     MachineFacts,
     MachineInfo,
-    MachineMemory,
-    Network,
     NetworkFacts,
     Output,
     Own,
-    ProcessMemory,
     Report,
-    Target,
     TraceInfo,
 )
 from malkoha.model.task import Run, Task
+from malkoha.model.traffic import Network
 from malkoha.processing import runner as processing
 from malkoha.processing.behavior import Found
 from malkoha.processing.dropped import DroppedFiles

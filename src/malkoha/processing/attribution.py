@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from malkoha.model.process import Process
-from malkoha.model.report import Origin
+from malkoha.model.traffic import Origin
 from malkoha.processing import dns
 from malkoha.processing.packets import Flow, Lookup
 from malkoha.trace import descriptors

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from malkoha.model.behavior import Behavior, Call, Generic, IdsInfo, ImageInfo, ProcessInfo, TreeNode
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.model.report import Behavior, Call, Generic, IdsInfo, ImageInfo, ProcessInfo, TreeNode
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.summary import APIS, Summary
 from malkoha.trace import stap, syscalls

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from malkoha.model.files import Buffer
 from malkoha.model.process import Process
-from malkoha.model.report import Buffer
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.trace.descriptors import APIS, Behind, Tables
 from malkoha.trace.store import Trace

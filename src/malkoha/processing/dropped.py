@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
+from malkoha.model.files import Dropped, File, FileWriter
 from malkoha.model.process import Process
-from malkoha.model.report import Dropped, File, FileWriter
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
 from malkoha.processing.fuzzy import SSDEEP_LIMIT

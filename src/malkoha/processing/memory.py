@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from malkoha.errors import ProcessingError
+from malkoha.model.files import MachineMemory, MemoryRegion, ProcessMemory
 from malkoha.model.memory import ProcessDump
-from malkoha.model.report import MachineMemory, MemoryRegion, ProcessMemory
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.store import Store
 from malkoha.trace.store import Trace

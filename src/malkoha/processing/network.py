@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from malkoha.model.report import Connection, Download, Finding, Network, Origin
+from malkoha.model.traffic import Connection, Download, Finding, Network, Origin
 from malkoha.processing import dialogues, fetched, handshakes, packets, traffic
 from malkoha.processing.attribution import Uses, uses
 from malkoha.processing.base import Earlier, Facts, Processing

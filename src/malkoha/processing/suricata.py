@@ -20,7 +20,7 @@ import msgspec
 
 from malkoha.config import home_from, load
 from malkoha.errors import ProcessingError
-from malkoha.model.report import Network
+from malkoha.model.traffic import Network
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.network import NetworkModule
 

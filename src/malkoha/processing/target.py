@@ -7,7 +7,7 @@ import re
 import zlib
 from pathlib import Path
 
-from malkoha.model.report import File, Target
+from malkoha.model.files import File, Target
 from malkoha.processing import fuzzy as near
 from malkoha.processing.base import Earlier, Facts, Processing
 

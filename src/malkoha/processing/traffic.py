@@ -13,7 +13,7 @@ import statistics
 from collections import Counter, defaultdict
 from ipaddress import ip_address
 
-from malkoha.model.report import Finding
+from malkoha.model.traffic import Finding
 from malkoha.processing.packets import Flow, Lookup, Wire
 
 SCAN_PORTS = 12

@@ -15,8 +15,8 @@ import msgspec
 
 from malkoha import attack
 from malkoha.model.event import Event
+from malkoha.model.matches import Mark, Match
 from malkoha.model.process import Process
-from malkoha.model.report import Mark, Match
 from malkoha.processing.behavior import call_of
 from malkoha.signatures.base import Evidence, Scene, Signature, system_name
 from malkoha.signatures.commands import Command, command_of

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from malkoha.model.report import Match
+from malkoha.model.matches import Match
 from malkoha.signatures.base import Signature
 from malkoha.signatures.catalogue import SIGNATURES
 from malkoha.signatures.judging import TEXTS, Judge, Overrun, Running, needles, wanted

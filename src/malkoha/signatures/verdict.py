@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from malkoha.model.report import Level, Match, Verdict
+from malkoha.model.matches import Level, Match, Verdict
 
 WEIGHTS = {1: 0.05, 2: 0.1, 3: 0.4, 4: 0.6, 5: 0.85}
 ORDINARY = 0.1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from malkoha.model.report import Behavior, Mark, Network, Target
+from malkoha.model.behavior import Behavior
+from malkoha.model.files import Target
+from malkoha.model.matches import Mark
+from malkoha.model.traffic import Network
 
 
 def test_empty_sections_keep_cuckoos_keys() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from malkoha.model.report import Dropped
+from malkoha.model.files import Dropped
 from malkoha.model.task import Options
 from malkoha.processing import artefacts
 from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsModule

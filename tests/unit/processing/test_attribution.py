@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from malkoha.model.event import Event
-from malkoha.model.report import Origin
+from malkoha.model.traffic import Origin
 from malkoha.processing.attribution import Use, Uses, _message_peer
 from malkoha.processing.packets import Flow, Lookup
 from malkoha.trace.descriptors import Tables

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from malkoha.model.behavior import TreeNode
 from malkoha.model.event import Event
-from malkoha.model.report import TreeNode
 from malkoha.processing import behavior
 from malkoha.processing.behavior import call_of, category, shares
 from malkoha.trace import stap, store

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from malkoha.model.report import Buffer
+from malkoha.model.files import Buffer
 from malkoha.processing import buffer
 from malkoha.processing.base import Earlier
 from malkoha.processing.buffer import BufferModule

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from malkoha import pipeline
-from malkoha.model.report import Network
 from malkoha.model.task import NetworkRun
+from malkoha.model.traffic import Network
 from malkoha.processing.base import Earlier, Facts
 from malkoha.processing.network import NetworkModule
 from tests.captures import START, Making

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from malkoha.errors import ProcessingError
-from malkoha.model.report import Connection, Network, Origin
+from malkoha.model.traffic import Connection, Network, Origin
 from malkoha.processing import suricata
 from malkoha.processing.base import Earlier, Facts
 from malkoha.processing.suricata import SuricataModule

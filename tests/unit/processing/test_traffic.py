@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from malkoha.model.report import Finding
+from malkoha.model.traffic import Finding
 from malkoha.processing import traffic
 from malkoha.processing.packets import read
 from tests.captures import ACK, SYN, Making

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from malkoha.model.event import Event
-from malkoha.model.report import Match
+from malkoha.model.matches import Match
 from malkoha.signatures.base import Evidence, Scene
 from malkoha.signatures.judging import judge
 from malkoha.signatures.kinds import Installed, OfSample, Often, Wanted

@@ -13,7 +13,7 @@ import pytest
 import malkoha.signatures
 from malkoha import attack
 from malkoha.model.event import Event
-from malkoha.model.report import Match
+from malkoha.model.matches import Match
 from malkoha.signatures import rules_matched
 from malkoha.signatures.base import Signature
 from malkoha.signatures.catalogue import SIGNATURES

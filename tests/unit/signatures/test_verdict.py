@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from malkoha.model.report import Match
+from malkoha.model.matches import Match
 from malkoha.signatures.verdict import verdict
 
 
