@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -91,10 +92,25 @@ def _run(guests: Guests, chosen: Sequence[Case], jobs: int, *, fresh: bool) -> d
     failures: dict[str, str] = {}
     for image in sorted({case.image for case in chosen}):
         terminal.say(f"building the image {image} where it is out of date")
-        if why := guests.build(image, packages(image)):
+        if why := build(guests, image):
             failures[f"image {image}"] = why
     todo = [case for case in chosen if f"image {case.image}" not in failures and (fresh or not guests.folder(case))]
     return failures | _told(guests.run, "running", todo, jobs)
+
+
+def build(guests: Guests, image: str) -> str:
+    """Build an image without the packages that the mirror does not have; give a line on what failed.
+
+    The programs of these packages are then told as absent.
+    """
+    wanted = packages(image)
+    why = guests.build(image, wanted)
+    found = re.search(r"no such package: ([^(]+)", why)
+    if found is None:
+        return why
+    missing = {word.strip() for word in found[1].split(",")}
+    terminal.say(f"the mirror does not have {', '.join(sorted(missing))}")
+    return guests.build(image, [package for package in wanted if package not in missing])
 
 
 def _told(work: Any, title: str, chosen: Sequence[Case], jobs: int) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from evaluation import __main__ as evaluation
 from evaluation import cases
 from evaluation.cases import Case
 from evaluation.guests import Guests
@@ -113,3 +114,19 @@ def test_runs_are_kept_by_case_and_image(tmp_path: Path, monkeypatch: pytest.Mon
     images["eval"] = "two"
     assert Guests(tmp_path / "runs", Home(tmp_path / "real")).folder(good) is None
     assert [words[0] for words in said].count("analyze") == 2
+
+
+def test_an_image_is_built_without_what_the_mirror_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    class Mirror:
+        def build(self, image: str, wanted: list[str]) -> str:
+            asked.append(wanted)
+            missing = [name for name in wanted if name in ("b", "d")]
+            return f"malkoha: the guest could not be built: no such package: {', '.join(missing)} (correct)" * bool(
+                missing
+            )
+
+    monkeypatch.setattr(evaluation, "packages", lambda image: list("abcde"))
+    assert evaluation.build(cast("Guests", Mirror()), "programs") == ""
+    assert asked == [list("abcde"), list("ace")]
