@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 ACCEPT_S = 30.0
 """How long a connection that was dialled waits for the guest to complete its own."""
+DIALS = 500
+"""Connections at a time of which nobody knows yet what becomes of them."""
 TALKS = 1000
 """UDP conversations at a time."""
 LONGEST_ANSWER = 1232
@@ -54,9 +56,13 @@ class Forwarding(Ports):
         ends = opening(frame)
         if ends is None or ends.dport == DNS or ends in self._dialled:
             return True
-        if ends not in self._dialling:
-            self._dialling.add(ends)
-            self._begin(self._dial(ends, frame))
+        if ends in self._dialling:
+            return False
+        if len(self._dialling) >= DIALS:
+            self.refused += 1
+            return False
+        self._dialling.add(ends)
+        self._begin(self._dial(ends, frame))
         return False
 
     def _ask(self, transport: str, host: str = "", port: int = 0) -> socket.socket:
@@ -81,7 +87,7 @@ class Forwarding(Ports):
         try:
             near = self._ask("tcp", ends.dst, ends.dport)
             reader, writer = await asyncio.open_connection(sock=near)
-            verdict = (await reader.readline()).decode("ascii", "replace").strip()
+            verdict = (await reader.readline()).decode("ascii", "replace").strip() or "silent"
         except OSError as error:
             log.info("%s: %s", ends, error)
         finally:

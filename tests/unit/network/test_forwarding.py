@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from malkoha.network import forwarding
 from malkoha.network.authority import Authority
 from malkoha.network.route import Route
 from malkoha.store import Store
-from tests import network_guest, worlds
+from tests import network_guest, socks_server, worlds
 from tests.worlds import ADDRESS, ADDRESS6, HERE, LAN, OTHER, World
 
 pytestmark = pytest.mark.skipif(
@@ -208,6 +210,60 @@ def test_a_long_answer_is_asked_for_again_over_tcp(world: World, analysis: Analy
         ),
     )
     assert said == [([], 1), 200]
+
+
+def test_a_proxy_is_asked_for_what_is_allowed_and_for_nothing_else(analysis: Analysis) -> None:
+    with socks_server.running() as proxy:
+        proxy.method = 2
+        said, result = analysis.run(
+            "socks5",
+            Routes(socks5=f"me:secret@127.0.0.1:{proxy.port}", resolver=worlds.RESOLVER),
+            f"[name('c2.example'), tcp('{ADDRESS}', 4444, b'hello'), udp('{ADDRESS}', 7000, b'x', 1),"
+            f" tcp('{LAN}', 80)]",
+        )
+    assert said == [(0, [socks_server.HOST], 0), "echo hello", "TimeoutError", "ConnectionRefusedError"]
+    assert [ask for ask in proxy.asked if ask[2] != 53] == [(1, ADDRESS, 4444)]
+    assert (1, worlds.RESOLVER, 53) in proxy.asked
+    assert result.way.endswith(f"forwarded through the proxy 127.0.0.1:{proxy.port}")
+    assert result.egress.blocked == {"udp": 1, "private or reserved range": 1}
+
+
+def test_tor_is_asked_for_names_and_connections(analysis: Analysis) -> None:
+    with socks_server.running() as proxy:
+        said, _ = analysis.run(
+            "tor", Routes(tor=f"127.0.0.1:{proxy.port}"), f"[name('c2.example'), tcp('{ADDRESS}', 80, b'hello')]"
+        )
+    assert said == [(0, ["203.0.113.7"], 0), "echo hello"]
+    assert proxy.asked == [(0xF0, "c2.example", 0), (1, ADDRESS, 80)]
+
+
+def test_an_interface_is_the_only_way_for_what_is_bound_to_it(world: World) -> None:
+    probe = """
+import asyncio, sys
+from malkoha.network.dialling import Direct
+
+async def ask(device):
+    way = Direct("a way", "9.9.9.9", device)
+    await way.check()
+    try:
+        async with asyncio.timeout(2):
+            reader, writer = await way.stream(sys.argv[1], 4444)
+            writer.write(b"bound")
+            said = await reader.read()
+            writer.close()
+            return said.decode()
+    except (OSError, TimeoutError) as error:
+        return "none"
+
+print(asyncio.run(ask("up0")), asyncio.run(ask("down9")))
+"""
+    worlds.ip("-n", world.route, "link", "add", "down9", "type", "veth", "peer", "name", "down8")
+    try:
+        words = world.inside(sys.executable, "-c", probe, ADDRESS)
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    finally:
+        worlds.ip("-n", world.route, "link", "delete", "down9")
+    assert (done.stdout, done.stderr) == ("echo bound none\n", "")
 
 
 def test_a_namespace_that_is_not_there_is_an_error(analysis: Analysis) -> None:

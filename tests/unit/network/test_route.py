@@ -121,6 +121,7 @@ def test_the_namespace_has_no_way_out(card: tuple[Card, Route]) -> None:
     _, route = card
     assert route._child is not None
     assert route._child.process is not None
+    assert route._leading is None
     # what /proc shows there is what the process of the simulator sees
     devices = Path(f"/proc/{route._child.process.pid}/net/dev").read_text()
     names = {line.split(":")[0].strip() for line in devices.splitlines()[2:]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from ipaddress import ip_address
 from typing import Any
 
 import dnslib
@@ -15,46 +14,9 @@ from malkoha.errors import HostError
 from malkoha.network import socks
 from malkoha.network.dialling import Proxied, Tor
 from malkoha.network.socks import Proxy
+from tests.socks_server import Server
 
 HOST = "93.184.215.14"
-
-
-class Server:
-    """What was asked of the proxy; ``status`` is what it answers."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[int, str, int]] = []
-        self.logins: list[tuple[bytes, bytes]] = []
-        self.method = 0
-        self.status = 0
-        self.port = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
-            _, methods = await reader.readexactly(2)
-            offered = await reader.readexactly(methods)
-            writer.write(bytes([5, self.method if self.method in offered else 0xFF]))
-            if self.method == 2:
-                _, size = await reader.readexactly(2)
-                user = await reader.readexactly(size)
-                password = await reader.readexactly((await reader.readexactly(1))[0])
-                self.logins.append((user, password))
-                writer.write(bytes([1, password != b"secret"]))
-            _, command, _, kind = await reader.readexactly(4)
-            size = {1: 4, 4: 16}.get(kind) or (await reader.readexactly(1))[0]
-            host = await reader.readexactly(size)
-            port = int.from_bytes(await reader.readexactly(2))
-            name = host.decode() if kind == 3 else str(ip_address(host))
-            self.asked.append((command, name, port))
-            writer.write(bytes([5, self.status, 0, 1]) + bytes([203, 0, 113, 7]) + b"\0\0")
-            if port == 53:
-                query = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
-                reply = dnslib.DNSRecord.parse(query).reply()
-                reply.add_answer(dnslib.RR(reply.q.qname, rdata=dnslib.A(HOST)))
-                packed = reply.pack()
-                writer.write(len(packed).to_bytes(2) + packed)
-            elif command == socks.CONNECT and not self.status:
-                writer.write(b"echo " + await reader.read(100))
 
 
 @contextlib.asynccontextmanager
