@@ -1,5 +1,6 @@
 # make test   all tests, those with a real guest too (the first run builds the guest image: minutes)
 # make unit   the tests that need no guest
+# make test-cluster  the tests of many machines alone: PostgreSQL in a temporary folder, workers that get killed
 # make check  linters, types, layers, dependencies
 # make fuzz   fuzzes the readers of traces for SECONDS each (60; x86-64 only)
 # make bench  figures into bench/results.json
@@ -12,7 +13,7 @@
 # make clean  removes caches and the environment (guest images stay: ./malkoha image remove)
 # Each target installs what is missing first.
 
-.PHONY: help setup test unit check format fuzz bench eval docs site screenshots image lock clean
+.PHONY: help setup test test-cluster unit check format fuzz bench eval docs site screenshots image lock clean
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
@@ -25,6 +26,9 @@ setup:
 test: setup
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage report --format=total | sed 's/^/branch coverage: /; s/$$/ %/'
+
+test-cluster: setup
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 unit: setup
 	$(BIN)/python -m pytest -m 'not live' $(ARGS)

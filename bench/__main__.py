@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import captures, network, parsing, recorders, rest, signatures
+from bench import captures, network, parsing, queues, recorders, rest, signatures
 from malkoha.config import home_from
 
 ROOT = Path(__file__).parent.parent
@@ -121,6 +121,8 @@ GROUPS: dict[str, Callable[[int], dict[str, Any]]] = {
     "captures": captures.figures,
     "network": network.measure,
     "rest": rest.measure,
+    "queue": queues.figures,
+    "throughput": queues.throughput,
     "parse": parse,
     "ten-million": parse_ten_million,
 }

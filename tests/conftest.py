@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,27 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     root = tmp_path / "home"
     monkeypatch.setenv("MALKOHA_HOME", str(root))
     return Home(root)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Path]:
+    """The folder of the socket of a PostgreSQL that the tests share; each makes a database of its own."""
+    from tests import postgres
+
+    found = postgres.programs()
+    if found is None:
+        pytest.skip("Debian's postgresql is not installed")
+    with postgres.server(found) as folder:
+        yield folder
+
+
+@pytest.fixture
+def shared_home(home: Home, postgres: Path, tmp_path: Path) -> Home:
+    """A home of one of many machines, with an empty database on PostgreSQL."""
+    from tests.postgres import address
+
+    server = address(postgres, secrets.token_hex(8))
+    return replace(home, server=server, shared=tmp_path / "shared")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -112,6 +113,25 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
 
 _WAY = r"^((interface|namespace):[A-Za-z0-9_.@-]{1,64})?$"
 _PLACE = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253}):[0-9]{1,5}"
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """Many machines that share one queue (docs/cluster.md)."""
+
+    database: Annotated[
+        str,
+        Meta(
+            pattern=r"^(postgresql://.*)?$",
+            description="Address of the PostgreSQL that holds the tasks (`postgresql://...`); empty: a file here.",
+        ),
+    ] = ""
+    folder: Annotated[
+        str, Meta(description="Folder that all machines share; analyses lie there. Needed with `cluster.database`.")
+    ] = ""
+    lost_after_s: Annotated[
+        float,
+        Meta(ge=1, le=3600, description="How long a worker may be silent until others get its task, in seconds."),
+    ] = 60.0
 
 
 class Routes(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +256,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     analysis: Analysis = Analysis()
     network: Network = Network()
     routes: Routes = Routes()
+    cluster: Cluster = Cluster()
     service: Service = Service()
     log: Log = Log()
     retention: Retention = Retention()
@@ -288,6 +309,18 @@ def load(home: Home, environ: Mapping[str, str] = os.environ) -> Settings:
         values.setdefault(setting.section, {})[setting.key] = _convert(setting, text, setting.variable, text=True)
     sections = get_type_hints(Settings)
     return Settings(**{section: sections[section](**body) for section, body in values.items()})
+
+
+def place(home: Home, settings: Settings) -> Home:
+    """Return the home with what lies elsewhere by the settings: the tasks and analyses of many machines."""
+    cluster = settings.cluster
+    if not cluster.database:
+        return home
+    if not Path(cluster.folder).is_absolute():
+        raise ConfigError(
+            f"cluster.folder cannot be {cluster.folder!r}", "many machines share it", "set it to an absolute path"
+        )
+    return replace(home, server=cluster.database, shared=Path(cluster.folder), lost_after_s=cluster.lost_after_s)
 
 
 def every_setting() -> Iterator[Setting]:

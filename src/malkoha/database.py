@@ -1,4 +1,4 @@
-"""The database of one home: a file of SQLite, opened, made and migrated here; nobody else connects to it."""
+"""The database: a file of SQLite in the home, or PostgreSQL for many machines; opened, made and migrated here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from malkoha import jobs
 from malkoha.errors import HostError
 from malkoha.store import Home
 
-HEAD = "0004"
+HEAD = "0005"
 """Newest revision in malkoha/migrations; a database that is at it needs no Alembic to be opened."""
 
 metadata = sa.MetaData()
+_LOCK = 0x6D616C6B6F6861
+"""PostgreSQL's advisory lock that is held while the tables are made or migrated."""
 
 
 class Database:
@@ -24,11 +27,14 @@ class Database:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.name = str(home.database)
+        self.name = "the database on PostgreSQL" if home.server else str(home.database)
         with self._told():
             home.root.mkdir(parents=True, exist_ok=True)
-            self.engine = sa.create_engine(f"sqlite:///{home.database}", connect_args={"timeout": 30})
-            sa.event.listen(self.engine, "connect", _set_pragmas)
+            if home.server:
+                self.engine = _postgresql(home.server)
+            else:
+                self.engine = sa.create_engine(f"sqlite:///{home.database}", connect_args={"timeout": 30})
+                sa.event.listen(self.engine, "connect", _set_pragmas)
             try:
                 with self._alone():
                     if self._revision() != HEAD:
@@ -55,6 +61,14 @@ class Database:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        if self.home.server:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(sa.func.pg_advisory_lock(_LOCK)))
+                try:
+                    yield
+                finally:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(_LOCK)))
+            return
         # SQLite does not wait for others when the first connection makes the file one with a write-ahead log
         with self.home.database_lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -81,6 +95,8 @@ class Database:
             except CommandError as error:
                 why = f"{error} (was it made by a newer malkoha?)"
                 raise HostError(f"{self.name} cannot be used", why) from error
+            if self.home.server and not sa.inspect(connection).has_table("procrastinate_jobs"):
+                jobs.prepare(connection)
             connection.commit()
 
     @contextmanager
@@ -93,6 +109,10 @@ class Database:
         except OSError as error:
             where = f"{self.home.root} cannot be written"
             raise HostError(where, error.strerror or str(error), "set MALKOHA_HOME") from error
+
+
+def _postgresql(server: str) -> sa.Engine:
+    return sa.create_engine(sa.make_url(server).set(drivername="postgresql+psycopg"), pool_pre_ping=True)
 
 
 def _set_pragmas(connection: Any, record: object) -> None:

@@ -16,6 +16,12 @@ class Home:
     """MALKOHA_HOME: what outlives a single analysis."""
 
     root: Path
+    server: str = ""
+    """Address of the PostgreSQL that holds the tasks of many machines; without one they are in a file here."""
+    shared: Path | None = None
+    """The folder that those machines share: analyses lie there instead of here."""
+    lost_after_s: float = 60.0
+    """How long a machine may be silent before its tasks are given to others."""
 
     @property
     def config(self) -> Path:
@@ -57,7 +63,7 @@ class Home:
 
     @property
     def analyses(self) -> Path:
-        return self.root / "analyses"
+        return (self.shared or self.root) / "analyses"
 
     @property
     def incoming(self) -> Path:
@@ -72,7 +78,7 @@ class Home:
     @property
     def last_id(self) -> Path:
         """The highest task id that was ever given away."""
-        return self.root / "last-id"
+        return (self.shared or self.root) / "last-id"
 
     def folder(self, task_id: int) -> Path:
         """Return the folder of a task, with those of all its attempts."""

@@ -18,8 +18,9 @@ from typing import Any, Self
 import msgspec
 import sqlalchemy as sa
 
+from malkoha import jobs
 from malkoha.database import Database, metadata
-from malkoha.errors import LeaseLostError, MalkohaError, UsageError
+from malkoha.errors import LeaseLostError, MalkohaError, SubmitError, UsageError
 from malkoha.identity import is_alive, this_process
 from malkoha.model.task import Status, Task, needs
 from malkoha.store import Home
@@ -56,6 +57,14 @@ table = sa.Table(
     sa.Index("tasks_by_age", "status", "id"),
     sa.Index("tasks_by_owner", "owner", "id"),
     sa.Index("tasks_by_deadline", "status", "deadline"),
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("name", sa.String(120), primary_key=True),
+    sa.Column("offers", sa.JSON, nullable=False),
+    sa.Column("seen_at", sa.String(40), nullable=False),
 )
 
 _PROCESSED = (
@@ -109,8 +118,11 @@ class Tasks:
         """Record a new task, pending or already running in this process, and return it as recorded."""
         changes: dict[str, Any] = {"status": Status.RUNNING, "started_at": datetime.now(UTC)} if running else {}
         task = msgspec.structs.replace(task, **changes)
+        self._check_needs(task)
         with self.database.write() as connection:
             connection.execute(table.insert().values(_row(task, this_process() if running else "", self.node)))
+            if self.home.server and task.status is Status.PENDING:
+                jobs.defer(connection, task.id, needs(task.options), task.priority)
         return task
 
     def get(self, task_id: int) -> Task:
@@ -183,8 +195,44 @@ class Tasks:
         values = {"status": Status.COMPLETED.value, "runner": "", "attempts": attempts, "deaths": 0, "error": ""}
         with self.database.write() as connection:
             changed = connection.execute(table.update().where(*free, done).values(values)).rowcount
+            if changed == 1 and self.home.server:
+                task = self.get(task_id)
+                jobs.defer(connection, task_id, needs(task.options), task.priority)
         if changed != 1:
             raise MalkohaError(f"task {task_id} cannot be processed again", f"it is {self.get(task_id).status.value}")
+
+    def show(self, offers: Sequence[str]) -> None:
+        """Say what the workers of this machine can do."""
+        row = {"offers": list(offers), "seen_at": now()}
+        with self.database.write() as connection:
+            if not connection.execute(nodes.update().where(nodes.c.name == self.node).values(row)).rowcount:
+                connection.execute(self._insert(nodes).values(name=self.node, **row).on_conflict_do_nothing())
+
+    def offers(self) -> dict[str, list[str]]:
+        """Return what each machine can do that ever ran a worker, by its name."""
+        with self.database.read() as connection:
+            return {row.name: row.offers for row in connection.execute(sa.select(nodes.c.name, nodes.c.offers))}
+
+    def _check_needs(self, task: Task) -> None:
+        """Refuse what no machine can do; on one machine that is known before."""
+        if not self.home.server or task.status is not Status.PENDING:
+            return
+        wanted, known = needs(task.options), {offer for each in self.offers().values() for offer in each}
+        if wanted not in known:
+            there = ", ".join(sorted(known)) or "none: no worker ran yet"
+            raise SubmitError(f"no machine can do {wanted}", "", f"image/architecture/network that there are: {there}")
+
+    def _insert(self, into: sa.Table) -> Any:
+        from sqlalchemy.dialects import postgresql, sqlite
+
+        return (postgresql if self.home.server else sqlite).insert(into)
+
+    def holding(self, task_id: int) -> tuple[int, bool]:
+        """Return the number of a task's newest attempt, and whether a worker holds it."""
+        with self.database.read() as connection:
+            query = sa.select(table.c.attempts, table.c.runner).where(table.c.id == task_id)
+            row = connection.execute(query).one_or_none()
+        return (0, False) if row is None else (row.attempts, row.runner != "")
 
     def expire(self) -> int:
         """Give up the waiting tasks whose deadline has passed; return how many they were."""
@@ -236,6 +284,8 @@ class Tasks:
 
     def reclaim(self) -> list[int]:
         """Settle what dead workers of this machine held and return the ids."""
+        if self.home.server:
+            return []  # workers may be on other machines: the queue knows by their silence
         dead = [row for row in self.held() if not is_alive(row.runner)]
         return [row.id for row in dead if self.bury(row.id, row.attempts) is not None]
 
@@ -276,8 +326,9 @@ class Tasks:
     def _not_held(self, task_id: int) -> tuple[Any, ...]:
         """Return the condition that the task is still not in the hands of a living process, as it is now."""
         with self.database.read() as connection:
-            runner = connection.execute(sa.select(table.c.runner).where(table.c.id == task_id)).scalar()
-        if runner and is_alive(runner):
+            found = connection.execute(sa.select(table.c.runner, table.c.node).where(table.c.id == task_id)).first()
+        runner, node = ("", "") if found is None else (found.runner, found.node)
+        if runner and (is_alive(runner) or (self.home.server and node != self.node)):
             return (sa.false(),)
         return (table.c.id == task_id, table.c.runner == (runner or ""))
 
@@ -291,7 +342,10 @@ class Tasks:
         with self.database.read() as connection:
             running = connection.execute(
                 sa.select(table.c.id, table.c.runner).where(
-                    table.c.status == Status.RUNNING.value, table.c.attempts == 0
+                    table.c.status == Status.RUNNING.value,
+                    table.c.attempts == 0,
+                    # those of other machines cannot be seen from here
+                    *([table.c.node == self.node] if self.home.server else []),
                 )
             ).all()
             known = set(connection.execute(sa.select(table.c.id)).scalars())
@@ -326,9 +380,8 @@ class Tasks:
         if task.id != task_id:
             return False
         with self.database.write() as connection:
-            insert = (
-                sa.insert(table).prefix_with("OR IGNORE").values(_row(task, "", self.node) | self._outcome(task_id))
-            )
+            row = _row(task, "", self.node) | self._outcome(task_id)
+            insert = self._insert(table).values(row).on_conflict_do_nothing()
             return connection.execute(insert).rowcount == 1
 
 

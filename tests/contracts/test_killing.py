@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,8 +22,6 @@ from malkoha.model.task import Options, Sample, Status, Task
 from malkoha.store import Home
 from malkoha.tasks import MAX_DEATHS, Tasks
 
-TASKS = 200
-KILLS = 30
 WORKERS = 3
 PROGRAM = Path(__file__).with_name("standin_worker.py")
 
@@ -32,6 +31,12 @@ class Crew:
 
     def __init__(self, home: Home) -> None:
         self.environment = {**os.environ, "MALKOHA_HOME": str(home.root)}
+        if home.server:
+            self.environment |= {
+                "MALKOHA_CLUSTER_DATABASE": home.server,
+                "MALKOHA_CLUSTER_FOLDER": str(home.shared),
+                "MALKOHA_CLUSTER_LOST_AFTER_S": str(home.lost_after_s),
+            }
         self.workers = [self.start() for _ in range(WORKERS)]
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -56,17 +61,33 @@ class Crew:
             worker.wait()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.cluster)])
+def place(request: pytest.FixtureRequest) -> Home:
+    if request.param == "sqlite":
+        home: Home = request.getfixturevalue("home")
+        return home
+    shared: Home = request.getfixturevalue("shared_home")
+    return replace(shared, lost_after_s=6.0)
+
+
 @pytest.fixture
-def crew(home: Home) -> Iterator[Crew]:
-    home.analyses.mkdir(parents=True)
+def crew(place: Home) -> Iterator[Crew]:
+    home = place
+    home.root.mkdir(parents=True)
+    home.analyses.mkdir(parents=True, exist_ok=True)
+    with Tasks(home) as tasks:
+        tasks.show(["default/x86-64/none"])
     made = Crew(home)
     yield made
     made.end()
 
 
-def test_no_task_is_lost_none_has_two_results_and_nothing_is_left(home: Home, crew: Crew) -> None:
+def test_no_task_is_lost_none_has_two_results_and_nothing_is_left(place: Home, crew: Crew) -> None:
+    home = place
+    # a dead worker of a cluster is known by its silence, which takes seconds each time
+    number_of_tasks, kills = (40, 6) if home.server else (200, 30)
     with Tasks(home) as tasks:
-        for number in range(1, TASKS + 1):
+        for number in range(1, number_of_tasks + 1):
             submitted(home, tasks, number)
         killed, working = 0, 0
 
@@ -78,13 +99,13 @@ def test_no_task_is_lost_none_has_two_results_and_nothing_is_left(home: Home, cr
             return any(tasks.deaths(row.id) + 1 >= MAX_DEATHS for row in held)
 
         began = time.monotonic()
-        while tasks.counts()[Status.REPORTED] < TASKS:
+        while tasks.counts()[Status.REPORTED] < number_of_tasks:
             assert time.monotonic() - began < 500
             time.sleep(random.random() * 0.15)
-            if killed < KILLS and tasks.counts()[Status.REPORTED]:
+            if killed < kills and tasks.counts()[Status.REPORTED]:
                 killed += crew.kill_one(spare)
         crew.end()
-        rows = [tasks.get(number) for number in range(1, TASKS + 1)]
+        rows = [tasks.get(number) for number in range(1, number_of_tasks + 1)]
         assert {task.status for task in rows} == {Status.REPORTED}
         assert tasks.held() == []
         died = sum(tasks.deaths(task.id) for task in rows)

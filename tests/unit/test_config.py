@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from malkoha import config
-from malkoha.config import Settings, every_setting, home_from, load
+from malkoha.config import Cluster, Settings, every_setting, home_from, load
 from malkoha.errors import ConfigError
 from malkoha.store import Home
 
@@ -122,3 +122,15 @@ def test_every_setting_is_used_somewhere() -> None:
     text = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "config.py")
     unused = [row.name for row in every_setting() if f".{row.key}" not in text]
     assert unused == []
+
+
+def test_many_machines_share_tasks_and_analyses(home: Home) -> None:
+    assert config.place(home, Settings()) == home
+    shared = Cluster(database="postgresql://db/malkoha", folder="/srv/malkoha", lost_after_s=9)
+    placed = config.place(home, Settings(cluster=shared))
+    assert (placed.server, placed.lost_after_s) == ("postgresql://db/malkoha", 9)
+    assert placed.analyses == Path("/srv/malkoha/analyses")
+    assert placed.last_id.parent == Path("/srv/malkoha")
+    assert placed.images == home.images
+    with pytest.raises(ConfigError, match="absolute path"):
+        config.place(home, Settings(cluster=Cluster(database="postgresql://db/malkoha")))

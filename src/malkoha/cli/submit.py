@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -70,7 +71,13 @@ def submit(
             for remark in submitted.remarks:
                 terminal.say(remark)
             for task in submitted.tasks:
-                tasks.add(_marked(task, home, facts))
+                try:
+                    tasks.add(_marked(task, home, facts))
+                except SubmitError as error:
+                    shutil.rmtree(home.folder(task.id), ignore_errors=True)
+                    terminal.error(str(error))
+                    refused += 1
+                    continue
                 print(task.id)
     if refused:
         raise typer.Exit(2)

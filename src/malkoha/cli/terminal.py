@@ -49,7 +49,8 @@ def surroundings() -> tuple[Home, Settings]:
     from malkoha import config
 
     home = config.home_from()
-    return home, config.load(home)
+    settings = config.load(home)
+    return config.place(home, settings), settings
 
 
 def log_as(settings: Settings) -> None:

@@ -11,4 +11,8 @@ __all__ = ["Queue", "open_queue"]
 
 def open_queue(tasks: Tasks) -> Queue:
     """Return the queue that fits the database of ``tasks``; a context manager."""
-    return LeaseQueue(tasks)
+    if not tasks.home.server:
+        return LeaseQueue(tasks)
+    from malkoha.queue.procrastinate import ProcrastinateQueue
+
+    return ProcrastinateQueue(tasks)
