@@ -147,6 +147,8 @@ static void everything(const char *self)
 	in_child(large);
 	if (system("sh <<'END'\necho from the document >/root/heredoc; rm /root/heredoc\nEND\n"))
 		perror("sh");
+	if (system("bash -c 'bash <(echo : from the pipe)'"))
+		perror("bash");
 	replaced(self);
 	fd = open("/root/last", O_CREAT | O_WRONLY, 0600);
 	put(fd, "not closed before power-off");

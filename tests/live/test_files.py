@@ -102,10 +102,15 @@ def test_the_unchanged_part_of_a_file_is_read_as_well(everything: Analysis) -> N
 
 
 def test_a_here_document_is_there_as_it_was_read(everything: Analysis) -> None:
-    (document,) = everything.report["buffer"]
+    document, _ = everything.report["buffer"]
     assert document["text"] == "echo from the document >/root/heredoc; rm /root/heredoc\n"
     assert (document["size"], document["cut"], document["source"]) == (len(document["text"]), 0, "processes")
     assert document["text"].split(" >")[0] in everything.store.report_html.read_text()
+
+
+def test_a_script_from_a_pipe_with_a_name_is_there(everything: Analysis) -> None:
+    _, script = everything.report["buffer"]
+    assert (script["text"], script["source"], script["cut"]) == (": from the pipe\n", "processes", 0)
 
 
 def test_a_log_is_not_taken_line_by_line(everything: Analysis) -> None:

@@ -15,6 +15,8 @@ from malkoha.trace.store import write
 from tests.records import Recording, blob
 from tests.unit.processing.folder import analysis
 
+AT_FDCWD = 2**64 - 100
+
 
 def section(folder: Path, recording: Recording) -> list[Buffer]:
     facts = analysis(folder)
@@ -85,3 +87,20 @@ def test_entries_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     recording.pid = 101
     read(recording.exec(b"/bin/sh", b"sh"), b"second\n")
     assert [entry.text for entry in section(tmp_path, recording)] == ["first\n"]
+
+
+def test_a_script_behind_a_name_of_a_descriptor(tmp_path: Path) -> None:
+    recording = Recording().fork(100, pid=90).exec(b"/bin/bash", b"bash", pid=100)
+    recording.enter("pipe", (0x1000,)).exit("pipe", 0, blob(0, b"\x3f\0\0\0\x3e\0\0\0")).fork(101).fork(102)
+    recording.pid = 101
+    recording.call("dup2", (62, 1), 1).exec(b"/usr/bin/curl", b"curl")
+    recording.call("write", (1, 0x1000, 3), 3, blob(1, b"id\n"))
+    recording.pid = 102
+    recording.call("close", (62,)).exec(b"/bin/bash", b"bash", b"/dev/fd/63")
+    recording.call("openat", (AT_FDCWD, 0x1000, 0), 3, blob(1, b"/dev/fd/63"))
+    recording.call("dup2", (3, 255), 255).call("close", (3,)).call("openat", (AT_FDCWD, 0, 0), 3, blob(1, b"/etc/x"))
+    read(recording, b"i", fd=255)
+    read(recording, b"no script", fd=3)
+    read(recording, b"d\n", fd=255)
+    (entry,) = section(tmp_path, recording)
+    assert (entry.pid, entry.text, entry.source, entry.source_pids) == (102, "id\n", "processes", [101])
