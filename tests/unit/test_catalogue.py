@@ -41,9 +41,12 @@ REPORT: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def tasks(home: Home) -> Iterator[Tasks]:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.cluster)])
+def tasks(request: pytest.FixtureRequest) -> Iterator[Tasks]:
+    home: Home = request.getfixturevalue("home" if request.param == "sqlite" else "shared_home")
     with Tasks(home) as opened:
+        if home.server:
+            opened.show(["default/x86-64/none"])
         yield opened
 
 
