@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from malkoha.signatures.base import READS, Evidence, Scene, Signature, Touch
+from malkoha.signatures.base import READS, Command, Evidence, Scene, Signature, Touch
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import CAMERAS, INPUT_DEVICES, MAILBOXES, SCREENS, SOUND
 from malkoha.signatures.programs import BACKUPS, PACKAGERS
@@ -29,7 +29,8 @@ ARCHIVERS = frozenset(
         "zpaq",
     }
 )
-_DOCUMENTS = r"(?:docx?|xlsx?|pptx?|odt|ods|pdf|kdbx|pem|key|ovpn|csv|sql|wallet|jpe?g|png|txt|zip|id_rsa|env|cfg|conf)"
+_OPEN_FOLDERS = ("/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/")
+_DOCUMENTS = r"(?:docx?|xlsx?|pptx?|odt|ods|pdf|kdbx|pem|key|ovpn|csv|sql|wallet|jpe?g|png|txt|zip|db|sqlite3?|id_rsa|env|cfg|conf)"
 _SENSITIVE = (
     r"/etc/(?:passwd|shadow|group|ssh|sudoers|kubernetes|ssl/private)|/etc(?=\s|$)|\.ssh|\.aws|\.gnupg|\.kube|\.azure|\.docker|\.mozilla"
     r"|\.config/(?:google-chrome|gcloud|chromium)|/home(?=/?(?:\s|$))|/root(?=/?(?:\s|$))|/var/(?:log|mail|spool|www|lib/mysql)|history"
@@ -175,6 +176,24 @@ class Stages(Signature):
         return Evidence(folder, "file") if len(written) == self._needed else None
 
 
+class KeepsFindings(Signature):
+    """What was found out is kept until it can be sent."""
+
+    name = "keeps_findings_in_file"
+    description = "Writes what it found out about the machine into a file for temporary files"
+    severity = 1
+    attack = ("T1074.001", "T1119")
+    programs = frozenset({
+        "ps", "ss", "netstat", "ip", "ifconfig", "whoami", "id", "uname", "lsof", "env", "lsblk", "last", "w", "who", "dpkg",
+        "getent", "systemctl", "crontab", "hostnamectl", "arp", "mount", "df", "find", "ls", "lsmod", "uptime", "groups",
+    })  # fmt: skip
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        output = scene.descriptor(1)
+        path = (output.path or "") if output is not None and output.kind == "file" else ""
+        return Evidence(path, "file", command.line[:200]) if path.startswith(_OPEN_FOLDERS) else None
+
+
 class CapturesScreen(Signature):
     """A picture or film of the screen."""
 
@@ -247,6 +266,17 @@ class LogsKeys(Signature):
     line = re.compile(
         r"^\S*(?:logkeys|showkey|xspy|evtest|uberkey|lkl|screenkey)\b|^\S*xinput\b.*test|^\S*logger\b.*history|^\S*script\b.* -\w*[fq]"
     )
+
+
+class AuditsCommands(Signature):
+    """The audit system of the kernel, made to write down every command of every user."""
+
+    name = "logs_commands_by_audit"
+    description = "Has the kernel's audit system record what users run or type"
+    severity = 3
+    attack = ("T1056.001",)
+    programs = frozenset({"auditctl", "aureport", "ausearch"})
+    line = re.compile(r"auditctl\s.*-S\s*(?:execve|read|tty)|(?:aureport|ausearch)\s.*--?(?:tty|m\s+(?:TTY|USER_CMD))")
 
 
 class LogsShell(Signature):
@@ -365,4 +395,6 @@ SIGNATURES: tuple[type[Signature], ...] = (
     Archives, ArchivesSensitive, ArchiveWithPassword, ArchiveHidden, ArchiveByInterpreter, SearchesDocuments, ReadsManyDocuments,
     Stages, CapturesScreen, ReadsScreen, ReadsKeyboard, LogsKeys, LogsShell, TracesLogins, RecordsSound, RecordsVideo,
     ReadsClipboard, ReadsMail, DumpsDatabase,
+    AuditsCommands,
+    KeepsFindings,
 )  # fmt: skip

@@ -91,6 +91,17 @@ class Tor(Signature):
         return Evidence(str(peer), "ip") if there else None
 
 
+class TorService(Signature):
+    """The package brings a service."""
+
+    name = "starts_tor"
+    description = "Starts the service of Tor"
+    severity = 3
+    attack = ("T1090.003",)
+    programs = frozenset({"systemctl", "service"})
+    line = re.compile(r"\b(?:start|restart|enable)\b.*\btor(?:@\w+)?(?:\.service)?(?:\s|$)|\btor\s+(?:start|restart)\b")
+
+
 class OnionName(Signature):
     """Names that only Tor and its gateways know."""
 
@@ -266,6 +277,17 @@ _PORTS = frozenset({
 })  # fmt: skip
 
 
+class ChosenAgent(Signature):
+    """What a client calls itself is how many servers of malware know their own."""
+
+    name = "chosen_user_agent"
+    description = "Has a client for downloads call itself something else"
+    severity = 1
+    attack = ("T1071.001",)
+    programs = DOWNLOADERS
+    line = re.compile(r"^\S*curl\b.* (?:-\w*A|--user-agent)[ =]|^\S*wget\b.* (?:-U|--user-agent)[ =]|[Uu]ser-[Aa]gent:")
+
+
 class UnusualPort(Signature):
     """Servers have usual ports; what is led from outside often has another."""
 
@@ -394,4 +416,6 @@ SIGNATURES: tuple[type[Signature], ...] = (
     IcmpChannel,
     PortKnocking,
     EncodedHost,
+    TorService,
+    ChosenAgent,
 )

@@ -259,6 +259,21 @@ class Immutable(Installed):
     line = re.compile(r"\s[+=-]\w*[iau]")
 
 
+class SwapOff(Signature):
+    """Without swap, what is in memory never comes to a disk where it could be found."""
+
+    name = "turns_off_swap"
+    description = "Turns off the swap space of the machine"
+    severity = 2
+    attack = ("T1685",)
+    references = ("man 2 swapoff",)
+    syscalls = frozenset({"swapoff"})
+    programs = frozenset({"swapoff"})
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        return Evidence(str(argument(event, 0))[:200], "file") if scene.program not in ("swapoff", "systemd") else None
+
+
 class OpensRights(Installed):
     """Rights for all, ordinary in scripts of all kinds."""
 
@@ -291,4 +306,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     StopsWatcher, StopsWatcherScript, KillsWatcher, KillsAll, AuditRules, AuditFiles, LogSettings, FlushesFirewall,
     ChangesFirewall, SecurityModules, WeakensKernel, StopsTracing, UnloadsModule, DropsCaches,
     RemovesTools, RootCertificate, Immutable, OpensRights, StopsHistory,
+    SwapOff,
 )  # fmt: skip

@@ -305,10 +305,23 @@ class Shares(_Looks):
     name = "discovers_shares"
     description = "Asks for shared folders and mounts"
     attack = ("T1135",)
-    programs = frozenset({"showmount", "smbclient", "smbmap", "mount", "findmnt", "df", "smbtree", "nfsstat"})
-    line = re.compile(r"showmount|smbclient\s.*-\w*L|smbmap|smbtree|nfs|cifs|smb")
+    programs = frozenset(
+        {"showmount", "smbclient", "smbmap", "smbstatus", "mount", "findmnt", "df", "smbtree", "nfsstat"}
+    )
+    line = re.compile(r"showmount|smbclient\s.*-\w*L|smbmap|smbtree|smbstatus|nfs|cifs|smb")
     paths = table("/etc/{exports,fstab}", "/etc/samba/smb.conf", "/proc/fs/nfsd/exports")
     attempts = True
+
+
+class SetuidFiles(Signature):
+    """Programs that run as root whoever starts them are the first thing to look at on the way up."""
+
+    name = "searches_for_setuid_files"
+    description = "Searches for programs that run with the rights of their owner"
+    severity = 2
+    attack = ("T1548.001", "T1083")
+    programs = frozenset({"find", "fd", "fdfind"})
+    line = re.compile(r"-perm\s+[-/+]?(?:[0-7]?[2467][0-7]{3}\b|[ugoa]*[=+]\w*s)")
 
 
 class PasswordRules(_Looks):
@@ -435,4 +448,4 @@ class LooksAround(Installed):
         return Evidence(", ".join(sorted(self._asked)), "commands") if reached else None
 
 
-SIGNATURES: tuple[type[Signature], ...] = (*_LOOKS, WalksProcesses, LooksAround)
+SIGNATURES: tuple[type[Signature], ...] = (*_LOOKS, WalksProcesses, LooksAround, SetuidFiles)

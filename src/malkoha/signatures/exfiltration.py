@@ -7,7 +7,7 @@ import re
 from malkoha.model.event import Event
 from malkoha.signatures.base import Command, Evidence, Scene, Signature
 from malkoha.signatures.collection import ARCHIVERS
-from malkoha.signatures.programs import RELAYS
+from malkoha.signatures.programs import INTERPRETERS, RELAYS
 from malkoha.trace.descriptors import argument
 
 _SENDERS = RELAYS | {"curl", "wget", "ssh", "dbclient", "mail", "ftp", "tftp"}
@@ -180,6 +180,19 @@ class ArchiveIntoNetwork(Signature):
         return Evidence(archive.line[:500], "command") if archive is not None else None
 
 
+class ServesFiles(Signature):
+    """Whoever is outside fetches the files himself."""
+
+    name = "serves_files"
+    description = "Starts a web server for a folder out of an interpreter or busybox"
+    severity = 2
+    attack = ("T1048.003", "T1105")
+    programs = INTERPRETERS | {"busybox", "httpd", "darkhttpd", "webfsd", "twistd", "twistd3"}
+    line = re.compile(
+        r" -m\s*(?:http\.server|SimpleHTTPServer|pyftpdlib|twisted)|^\S*php\S* -S |-run\s+-e\s*httpd|busybox\s+httpd|^\S*(?:darkhttpd|webfsd|twistd3?)\b"
+    )
+
+
 class OutputIntoConnection(Signature):
     """The shell gave the connection to a program that shows or packs files, as its standard output."""
 
@@ -243,4 +256,5 @@ SIGNATURES: tuple[type[Signature], ...] = (
     UploadsFile, UploadsOverTls, PostsToWebhook, UploadsToPaste, CopiesToCloud, EncodedDnsQuestion, ChosenResolver,
     TransfersByFtp, PingCarriesData, FileIntoRelay, ArchiveIntoNetwork, SendsWholeFile, CutsFile, ScriptSendsFiles,
     OutputIntoConnection,
+    ServesFiles,
 )  # fmt: skip

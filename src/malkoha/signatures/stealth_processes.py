@@ -156,7 +156,7 @@ class ChangesName(Signature):
     name = "changes_process_name"
     description = "Changes the name that the process is shown under"
     severity = 1
-    attack = ("T1036.011",)
+    attack = ("T1036.011", "T1036.004")
     syscalls = frozenset({"prctl"})
     paths = table("/proc/*/comm", "/proc/*/task/*/comm")
 
