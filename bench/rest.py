@@ -35,8 +35,8 @@ PATHS = ("/tasks/list/50", "/tasks/view/1", "/api/v1/tasks?limit=50", "/api/v1/t
 
 
 @contextmanager
-def served(home: Home) -> Iterator[str]:
-    """Run ``malkoha serve`` with two slots and yield its address."""
+def served(home: Home) -> Iterator[tuple[str, int]]:
+    """Run ``malkoha serve`` with two slots and yield its address and its process id."""
     command = [sys.executable, "-m", "malkoha.cli", "serve", "--port", "0", "--slots", "2"]
     said = home.root / "said"
     with said.open("wb") as errors:
@@ -47,7 +47,7 @@ def served(home: Home) -> Iterator[str]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(said.read_text())
                 time.sleep(0.05)
-            yield found[1]
+            yield found[1], process.pid
         finally:
             process.terminate()
             process.wait(120)
@@ -90,6 +90,12 @@ async def load(address: str, paths: tuple[str, ...]) -> list[float]:
     return waits
 
 
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has taken, in seconds (proc(5), stat: utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure(runs: int) -> dict[str, Any]:
     """Measure requests a second with nothing else to do, and while two analyses run."""
     own = home_from()
@@ -101,7 +107,7 @@ def measure(runs: int) -> dict[str, Any]:
         fill(home, Path(folder))
         busy = Path(folder) / "busy.sh"
         busy.write_bytes(BUSY)
-        with served(home) as address, Client(address) as client:
+        with served(home) as (address, pid), Client(address) as client:
             alone = [asyncio.run(load(address, PATHS)) for _ in range(min(runs, 3))]
             made = [client.submit(busy, timeout_s=SECONDS * 4 * runs + 60, network="none") for _ in range(2)]
             deadline = time.monotonic() + WAIT_S
@@ -109,12 +115,15 @@ def measure(runs: int) -> dict[str, Any]:
                 if time.monotonic() > deadline:
                     raise RuntimeError("the two analyses did not begin")
                 time.sleep(0.2)
+            before = cpu_s(pid)
             beside = [asyncio.run(load(address, PATHS)) for _ in range(min(runs, 3))]
+            spent = (cpu_s(pid) - before) / sum(map(len, beside))
             if any(client.task(task.id).status != "running" for task in made):
                 raise RuntimeError("an analysis ended while the requests were counted")
             for task in made:
                 client.cancel(task.id)
-    return _figures("alone", alone) | _figures("beside_two", beside)
+    cost = {"value": round(1000 * spent, 3), "unit": "ms", "against": "processor time of the service for one request"}
+    return _figures("alone", alone) | _figures("beside_two", beside) | {"rest.cpu_ms": cost}
 
 
 def _runs(home: Home, task_id: int) -> bool:
