@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 REPORTERS: tuple[type[Reporter], ...] = (HtmlReporter,)
 """The forms of the report besides report.json."""
-STATIC = ("elf", "packer", "archive", "office", "pdf", "script", "indicators")
+STATIC = ("elf", "packer", "capa", "archive", "office", "pdf", "script", "indicators")
 """Modules whose sections are keys of ``static``."""
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""``malkoha rules``: the user's own YARA and Sigma rules."""
+"""``malkoha rules``: the user's own rules: YARA, Sigma and capa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from malkoha.errors import UsageError
 if TYPE_CHECKING:
     from malkoha.rules.sets import Kind, RuleSet
 
-app = typer.Typer(name="rules", no_args_is_help=False, help="Add, update, list, test and remove YARA and Sigma rules.")
+app = typer.Typer(
+    name="rules", no_args_is_help=False, help="Add, update, list, test and remove YARA, Sigma and capa rules."
+)
 
 Name = Annotated[str, typer.Argument(help="The set.", metavar="NAME")]
 
@@ -24,6 +26,7 @@ def add(
     name: Annotated[str | None, typer.Option(help="What to call the set.", show_default="that of the folder")] = None,
     yara: Annotated[bool, typer.Option("--yara", help="Take YARA rules only.")] = False,
     sigma: Annotated[bool, typer.Option("--sigma", help="Take Sigma rules only.")] = False,
+    capa: Annotated[bool, typer.Option("--capa", help="Take the files as rules of capa.")] = False,
     debug: terminal.Debug = False,
 ) -> None:
     """Copy the rules of a folder; every analysis from now on uses them.
@@ -32,11 +35,18 @@ def add(
     Examples:
       malkoha rules add ./my-yara
       malkoha rules add --sigma ./sigma/rules/linux --name sigmahq
+      malkoha rules add --capa ./capa-rules
     """
     from malkoha.rules import sets
 
     home, _ = terminal.surroundings()
     chosen: tuple[Kind, ...] = ("yara", "sigma") if yara == sigma else ("yara",) if yara else ("sigma",)
+    if capa:
+        if yara or sigma:
+            raise UsageError(
+                "--capa stands alone", "its files look like those of Sigma", "add the others as another set"
+            )
+        chosen = ("capa",)
     _say(sets.add(home, folder, kinds=chosen, name=name))
 
 

@@ -20,6 +20,7 @@ from malkoha.processing.artefacts import DebugModule, OutputModule, ScreenshotsM
 from malkoha.processing.base import Earlier, Facts, Processing
 from malkoha.processing.behavior import BehaviorModule
 from malkoha.processing.buffer import BufferModule
+from malkoha.processing.capa import CapaModule
 from malkoha.processing.dropped import DroppedModule
 from malkoha.processing.elf import ElfModule
 from malkoha.processing.indicators import IndicatorsModule
@@ -41,6 +42,7 @@ MODULES: tuple[type[Processing], ...] = (
     TargetModule,
     ElfModule,
     PackerModule,
+    CapaModule,
     ArchiveModule,
     OfficeModule,
     PdfModule,

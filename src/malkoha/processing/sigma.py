@@ -29,6 +29,8 @@ EVENTS = 20
 """Events of one match that the report holds; ``count`` is the true number up to ``COUNTED``."""
 COUNTED = 10_000
 RULE_S = 5.0
+ALL_S = 90.0
+"""Time for all rules: the module is stopped after twice that, and nothing would be left of it."""
 FIELDS = 500
 _TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
 
@@ -102,16 +104,24 @@ def _clean(text: str) -> str:
 
 
 def ask(connection: sqlite3.Connection, rules: list[Converted]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Ask every rule that a table answers, each within its time; nothing in it can write or attach a file."""
+    """Ask every rule that a table answers, each within its time; nothing in it can write or attach a file.
+
+    Rules whose turn does not come are named.
+    """
     connection.set_authorizer(_authorize)
     connection.row_factory = sqlite3.Row
     matches: list[dict[str, Any]] = []
     errors: list[str] = []
+    deadline = time.monotonic() + ALL_S
     for rule in rules:
         if not rule.table:
             continue
+        left = deadline - time.monotonic()
+        if left <= 0:
+            errors.append(f"{rule.file}: {rule.title}: not asked: all rules together took {ALL_S:g} s"[:500])
+            continue
         try:
-            with _limit(connection, RULE_S):
+            with _limit(connection, min(RULE_S, left)):
                 found = list(islice(connection.execute(rule.sql), COUNTED))
         except (sqlite3.Error, sqlite3.Warning, TimeoutError) as error:
             errors.append(f"{rule.file}: {rule.title}: {type(error).__name__}: {error}"[:500])

@@ -54,8 +54,16 @@ def detection(report: Mapping[str, Any]) -> dict[str, Any]:
         "packer": _packer(mapping(static.get("packer"))),
         "script": _script(mapping(static.get("script"))),
         "documents": documents(static),
-        "indicators": _lists(mapping(static.get("indicators")), _KINDS),
+        "indicators": [
+            *_lists(mapping(static.get("indicators")), _KINDS),
+            *_lists({"capa": _capabilities(mapping(static.get("capa")))}, (("capa", "Capabilities (capa)"),)),
+        ],
     }
+
+
+def _capabilities(told: Mapping[str, Any]) -> list[str]:
+    found = [mapping(each) for each in items(told.get("capabilities"))]
+    return [f"{each.get('name', '?')} ({each.get('namespace') or 'no namespace'})" for each in found]
 
 
 def _lists(told: Mapping[str, Any], names: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:

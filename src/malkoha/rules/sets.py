@@ -1,4 +1,4 @@
-"""Sets of rules that a user added: a folder of YARA or Sigma files, copied to MALKOHA_HOME/rules/NAME.
+"""Sets of rules that a user added: a folder of YARA, Sigma or capa files, copied to MALKOHA_HOME/rules/NAME.
 
 Copies, so that what an analysis was judged by does not change behind its back; ``update`` copies anew from the origin.
 """
@@ -17,8 +17,12 @@ import msgspec
 from malkoha.errors import UsageError
 from malkoha.store import Home
 
-Kind = Literal["yara", "sigma"]
-ENDINGS: dict[Kind, tuple[str, ...]] = {"yara": (".yar", ".yara"), "sigma": (".yml", ".yaml")}
+Kind = Literal["yara", "sigma", "capa"]
+ENDINGS: dict[Kind, tuple[str, ...]] = {
+    "yara": (".yar", ".yara"),
+    "sigma": (".yml", ".yaml"),
+    "capa": (".yml", ".yaml"),
+}
 FILES = 50_000
 FILE_SIZE = 8 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -22,8 +22,9 @@ import msgspec
 
 from malkoha.model.event import Event
 from malkoha.model.process import Process
-from malkoha.signatures.commands import Command, command_of
+from malkoha.signatures.commands import Command, base, command_of
 from malkoha.signatures.paths import Paths
+from malkoha.signatures.programs import INTERPRETERS, SHELLS
 from malkoha.trace import descriptors
 from malkoha.trace.descriptors import Descriptor, Endpoint, Tables
 
@@ -89,6 +90,11 @@ class Scene:
         return system_name(self.exe)
 
     @property
+    def programs(self) -> frozenset[str]:
+        """Names of the system's program that runs at this point, and of the script that it runs."""
+        return self._programs(self.key)
+
+    @property
     def command(self) -> Command | None:
         """What the process was started as: its latest program with its arguments, its creator's if it ran none."""
         return self.command_of(self.key)
@@ -116,7 +122,12 @@ class Scene:
     def _programs(self, key: int) -> frozenset[str]:
         """Give the names of the system's program that a process runs, and of the script that it runs."""
         command = self._commands.get(key)
-        script = system_name(command.script) if command is not None else ""
+        script = ""
+        if command is not None:
+            given = command.argv[1] if len(command.argv) > 1 and base(command.exe) in SHELLS | INTERPRETERS else ""
+            script = system_name(
+                command.script or given
+            )  # env, named in a script's first line, gives it as an argument
         return frozenset({system_name(self.tables.exe(key)), script} - {""})
 
     def child_of(self, names: Collection[str]) -> bool:
@@ -246,7 +257,7 @@ class Signature(ABC):
 
     def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
         """Judge what a call does to a path of ``paths``."""
-        if self.ordinary and scene.program in self.ordinary:
+        if self.ordinary and not scene.programs.isdisjoint(self.ordinary):
             return None
         return Evidence(touch.path, "file", "" if touch.ok else f"tried: {touch.event.errno}")
 

@@ -266,6 +266,8 @@ class LogsKeys(Signature):
     line = re.compile(
         r"^\S*(?:logkeys|showkey|xspy|evtest|uberkey|lkl|screenkey)\b|^\S*xinput\b.*test|^\S*logger\b.*history|^\S*script\b.* -\w*[fq]"
     )
+    unless = re.compile(r"^\S*script\b.* (?:-\w*c\b|--command)")
+    """It records one command then, and nobody types."""
 
 
 class AuditsCommands(Signature):

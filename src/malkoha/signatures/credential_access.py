@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from malkoha.model.event import Event
-from malkoha.signatures.base import READS, Command, Evidence, Scene, Signature, Touch
+from malkoha.signatures.base import READS, Command, Evidence, Scene, Signature, Touch, system_name
 from malkoha.signatures.kinds import Installed, Wanted
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import (
@@ -38,6 +38,11 @@ class PasswordHashes(Wanted, Installed):
     paths = HASHES
     access = READS
     ordinary = ACCOUNTS | {"screen", "tmux", "vlock"}
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        # Perl's getpwnam reads them too when root asks it for a user, as scripts of the system do
+        command = scene.command if scene.program == "perl" else None
+        return None if command is not None and system_name(command.script) else super().on_path(touch, scene)
 
 
 class SshKeys(Wanted):
@@ -78,6 +83,7 @@ class SearchesKeys(Signature):
         r"id_(?:rsa|dsa|ecdsa|ed25519)\b(?!\.pub)|\*\.(?:pem|ppk|p12|pfx|key|gpg|asc|jks|kdbx)\b|\.gnupg\b"
         r"|PRIVATE KEY|\.ssh/?(?:\s|$)"
     )
+    ordinary = frozenset({"pass"})
 
 
 class ShellHistory(Wanted):
@@ -150,6 +156,7 @@ class SearchesPasswords(Signature):
         r"|\b(?:find|locate)\b.*(?:\.netrc|\.git-credentials|\.pgpass|\.my\.cnf|credentials?\b|passw(?:or)?ds?\b|\btoken\b|\.env\b"
         r"|wp-config|\.aws|\.azure|\.kube|\.oci|gcloud|\.docker|\.htpasswd|shadow|\.vault)|(?:\.ssh|\.aws|\.netrc|history)\b.*pass"
     )
+    ordinary = frozenset({"pass"})
 
 
 class BrowserCredentials(Wanted):
@@ -176,6 +183,9 @@ class PasswordManagers(Wanted):
     ordinary = frozenset(
         {"keepassxc", "keepassxc-cli", "pass", "gpg", "gnome-keyring-daemon", "secret-tool", "bw", "git"}
     )
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        return None if scene.under(self.ordinary) else super().on_path(touch, scene)
 
 
 class Tickets(Signature):
@@ -289,6 +299,7 @@ class Sniffing(Signature):
     references = ("man 7 packet",)
     syscalls = frozenset({"socket"})
     programs = _SNIFFERS
+    unless = re.compile(r"\s(?:-\w*D|--list-interfaces|--version|-h|--help|-\w*r\s.*)(?:\s|$)")
 
     def on_event(self, event: Event, scene: Scene) -> Evidence | None:
         known = {
@@ -331,7 +342,9 @@ class SwitchesUserOften(Signature):
     severity = 3
     attack = ("T1110.001", "T1110.004")
     programs = frozenset({"su", "sudo", "sshpass", "unix_chkpwd", "ssh"})
-    line = re.compile(r"^\S*su\b|sudo\s.*-\w*S|sshpass|unix_chkpwd|^\S*ssh\s.*(?:BatchMode|PasswordAuth)")
+    line = re.compile(
+        r"^\S*su\b|sudo\s.*-\w*S|sshpass|unix_chkpwd(?!.* chkexpiry)|^\S*ssh\s.*(?:BatchMode|PasswordAuth)"
+    )
     _times = 5
 
     def __init__(self) -> None:

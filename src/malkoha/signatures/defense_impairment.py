@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from malkoha.model.event import Event
-from malkoha.signatures.base import REMOVES, WRITES, Evidence, Scene, Signature, Touch
+from malkoha.signatures.base import REMOVES, WRITES, Command, Evidence, Scene, Signature, Touch
 from malkoha.signatures.kinds import Installed
 from malkoha.signatures.paths import table
 from malkoha.signatures.places import (
@@ -18,6 +18,7 @@ from malkoha.signatures.places import (
     SECURITY_POLICY,
     SECURITY_TOOLS,
 )
+from malkoha.signatures.programs import PACKAGERS
 from malkoha.trace.descriptors import argument
 
 _WATCHERS = (
@@ -110,7 +111,7 @@ class LogSettings(Installed):
 
     name = "changes_log_settings"
     description = "Changes what the system logs"
-    severity = 3
+    severity = 2
     attack = ("T1685",)
     paths = LOGGING
     access = WRITES | REMOVES
@@ -127,7 +128,7 @@ class FlushesFirewall(Installed):
         {"iptables", "ip6tables", "iptables-legacy", "iptables-nft", "nft", "ufw", "firewall-cmd", "ebtables"}
     )
     line = re.compile(
-        r"\s(?:-F|-X|--flush|--delete-chain)\b|-P\s+\w+\s+ACCEPT|flush\s+(?:ruleset|table|chain)|delete\s+(?:table|chain)"
+        r"\s(?:-F|-X|--flush|--delete-chain)(?:\s+(?:INPUT|OUTPUT|FORWARD|PREROUTING|POSTROUTING)\b.*|\s*)$|-P\s+\w+\s+ACCEPT|flush\s+(?:ruleset|table|chain)|delete\s+(?:table|chain)"
         r"|\b(?:disable|reset)\b|logging\s+off|--panic-off|--set-default-zone=trusted|default\s+allow"
     )
 
@@ -148,6 +149,12 @@ class ChangesFirewall(Installed):
     paths = FIREWALL
     access = WRITES | REMOVES
     ordinary = frozenset({"ufw", "firewalld"})
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        # what ufw was asked for is the change, not what it then runs
+        if "ufw" in command.names and not scene.under(PACKAGERS):
+            return Evidence(command.line[:500], "command")
+        return super().on_run(command, scene)
 
 
 class SecurityModules(Installed):
@@ -238,7 +245,7 @@ class RootCertificate(Installed):
 
     name = "installs_root_certificate"
     description = "Installs a certificate that the system trusts"
-    severity = 3
+    severity = 2
     attack = ("T1553.004",)
     paths = CERTIFICATES
     ordinary = frozenset({"update-ca-certificates", "update-ca-trust"})

@@ -160,6 +160,7 @@ class ShellOutOfTool(Signature):
         rf"|^\S*python[\d.]*\b.* -c .*(?:os\.system|os\.exec\w*|pty\.spawn|subprocess\.\w+)\W+{_SHELL}"
         rf"|^\S*(?:gdb|git|man|less|sqlite3|nmap|tcpdump|lua[\d.]*|php[\d.]*|node)\b.*(?:!|system|exec|spawn)\W*{_SHELL}"
     )
+    ordinary = frozenset({"parallel"})
 
 
 class ShellUnderTool(Signature):
@@ -344,7 +345,7 @@ class StartsWrittenService(Signature):
 
     name = "starts_service_that_it_wrote"
     description = "Writes a systemd unit and has it started"
-    severity = 3
+    severity = 2
     attack = ("T1569.003", "T1543.002")
     paths = UNITS
     programs = frozenset({"systemctl"})
@@ -367,7 +368,7 @@ class ServiceFromOpenFolder(Signature):
 
     name = "service_from_open_folder"
     description = "Has systemd take a unit from a folder that others may write to, or run a command"
-    severity = 3
+    severity = 2
     attack = ("T1569.003",)
     programs = frozenset({"systemctl", "systemd-run"})
     line = re.compile(r"\b(?:link|enable|start)\b.* (?:/tmp|/var/tmp|/dev/shm|/home)/|^\S*systemd-run\b")

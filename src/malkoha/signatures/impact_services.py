@@ -114,13 +114,28 @@ class LocksOut(Signature):
 
     name = "removes_account_access"
     description = "Removes accounts, or locks or changes passwords"
-    severity = 3
+    severity = 2
     attack = ("T1531",)
-    programs = frozenset({"userdel", "deluser", "passwd", "usermod", "chpasswd", "chage", "pw", "vipw"})
+    programs = frozenset(
+        {"userdel", "deluser", "passwd", "usermod", "chpasswd", "chage", "pw", "vipw", "useradd", "adduser"}
+    )
     line = re.compile(
-        r"^\S*(?:userdel|deluser|chpasswd)\b|^\S*passwd\s+(?!-S|--status)\S|^\S*usermod\b.* (?:-L|--lock|-e ?1?\b|--expiredate|-s \S*nologin)|^\S*chage\b.* -E ?0"
+        r"\b(?:useradd|adduser)\b|^\S*(?:userdel|deluser|chpasswd)\b|^\S*passwd\s+(?!-S|--status)\S|^\S*usermod\b.* (?:-L|--lock|-e ?1?\b|--expiredate|-s \S*nologin)|^\S*chage\b.* -E ?0"
     )
     ordinary = PACKAGERS
+
+    def __init__(self) -> None:
+        self._made: set[str] = set()
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        account = command.argv[-1] if command.argv else ""
+        if not command.names.isdisjoint({"useradd", "adduser"}):
+            self._made.add(account)
+            return None
+        # nobody loses an account that was made a moment ago; its password is set like this as well
+        if account in self._made or (self._made and "chpasswd" in command.names):
+            return None
+        return super().on_run(command, scene)
 
 
 class ForkBomb(Signature):

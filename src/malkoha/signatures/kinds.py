@@ -37,7 +37,7 @@ class Wanted(Signature):
 
     def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
         """Judge what a call does to a path, unless it is met on the way through a folder."""
-        command = scene.command if scene.program in BACKUPS else None
+        command = None if scene.programs.isdisjoint(BACKUPS) else scene.command
         if command is not None:
             folder, _, name = touch.path.rpartition("/")
             hidden = folder.rpartition("/")[2]

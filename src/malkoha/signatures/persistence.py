@@ -113,6 +113,7 @@ class RcScript(Installed):
     severity = 3
     attack = ("T1037.004",)
     paths = RC
+    ordinary = frozenset({"update-rc.d", "insserv"})
 
 
 class UdevRule(Installed):

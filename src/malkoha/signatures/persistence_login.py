@@ -11,7 +11,7 @@ from malkoha.signatures.programs import ACCOUNTS
 
 _ADDERS = frozenset({"useradd", "adduser", "newusers"})
 _ROOT = re.compile(r"(?:^|\s)(?:-\w*u|--uid)[ =]*0\b|(?:^|\s)(?:-g|--gid)[ =]*(?:0|root)\b")
-_POWERFUL = re.compile(r"\b(?:root|sudo|wheel|adm|docker|lxd|disk|shadow|admin)\b")
+_POWERFUL = re.compile(r"\b(?:root|sudo|wheel|docker|lxd|disk|shadow|admin)\b")
 
 
 class ShellStart(Installed):
@@ -19,7 +19,7 @@ class ShellStart(Installed):
 
     name = "persistence_shell_start"
     description = "Changes a file that shells run when they start"
-    severity = 3
+    severity = 2
     attack = ("T1546.004",)
     paths = PROFILES
 
@@ -77,7 +77,7 @@ class SshdSettings(Installed):
 
     name = "changes_sshd_settings"
     description = "Changes the settings of the SSH server"
-    severity = 3
+    severity = 2
     attack = ("T1556", "T1021.004")
     references = ("man 5 sshd_config",)
     paths = SSHD
@@ -100,7 +100,7 @@ class NewAccount(Installed):
 
     name = "creates_account"
     description = "Creates a user account"
-    severity = 3
+    severity = 2
     attack = ("T1136.001",)
     programs = _ADDERS
 

@@ -30,10 +30,22 @@ class MakesSetuid(Signature):
     attack = ("T1548.001",)
     references = ("man 2 chmod",)
     paths = table("/**")
-    access = frozenset({"mode"})
+    access = frozenset({"mode", "create", "remove"})
+
+    def __init__(self) -> None:
+        self._folders: set[str] = set()
 
     def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        if touch.access == "create":
+            if touch.event.api.startswith("mkdir") and len(self._folders) < 10_000:
+                self._folders.add(touch.path)
+            return None
+        if touch.access == "remove":
+            self._folders.discard(touch.path)
+            return None
         mode = str(argument(touch.event, _MODES[touch.event.api]))
+        if touch.path in self._folders:
+            return None  # what is made in such a folder belongs to its group; nothing runs by it
         if not (_NAMES.search(mode) or _octal(mode) & 0o6000) or scene.under(PACKAGERS):
             return None
         return Evidence(touch.path, "file", f"mode {mode}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from malkoha.model.event import Event
-from malkoha.signatures.base import Command, Evidence, Scene, Signature
+from malkoha.signatures.base import Command, Evidence, Scene, Signature, system_name
 from malkoha.signatures.programs import INTERPRETERS, RELAYS, SHELLS
 from malkoha.trace.descriptors import argument, endpoint, number
 
@@ -107,6 +107,57 @@ class ShellOverRelay(Signature):
             return Evidence(command.line[:500], "command") if shell is not None and _fed(scene, shell) else None
         relay = next((one for one in scene.piped(1) if _relays(one)), None)
         return Evidence(relay.line[:500], "command") if relay is not None and _fed(scene, scene.key) else None
+
+
+class ShellOnWires(Signature):
+    """Programs of languages without dup2 (Node.js, Java, Lua, awk) read the connection and write into a shell's pipe."""
+
+    name = "shell_driven_by_connected_program"
+    description = "Drives a shell through pipes from a program that has a network connection"
+    severity = 4
+    attack = ("T1059.004", "T1095")
+    references = ("man 2 socketpair",)
+    syscalls = frozenset({"connect", "accept", "accept4"})
+    programs = _APPLETS
+    _most = 10_000
+
+    def __init__(self) -> None:
+        self._connected: set[int] = set()
+        self._driving: dict[int, str] = {}
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        peer = endpoint(argument(event, 1))
+        failed = (event.ret or 0) < 0 and event.errno != "EINPROGRESS"
+        if failed or peer is None or peer.family not in ("AF_INET", "AF_INET6") or peer.port == 53:
+            return None
+        if len(self._connected) < self._most:
+            self._connected.add(scene.key)
+        line = self._driving.pop(scene.key, None)
+        return Evidence(line, "command", str(peer)) if line is not None else None
+
+    def on_run(self, command: Command, scene: Scene) -> Evidence | None:
+        words = [word for word in command.argv[1:] if word not in _APPLETS]
+        if any(not word.startswith("-") or "c" in word for word in words):
+            return None  # it was given a command or a script
+        for key in _wired(scene):
+            if system_name(scene.tables.exe(key)) in _SERVERS:
+                continue
+            if key in self._connected:
+                return Evidence(command.line[:500], "command")
+            if len(self._driving) < self._most:
+                self._driving[key] = command.line[:500]
+        return None
+
+
+def _wired(scene: Scene) -> set[int]:
+    """Give the keys of the processes that both write a process's input and read its output."""
+    sides = []
+    for fd in (0, 1):
+        item = scene.descriptor(fd)
+        if item is None or item.kind not in ("pipe", "socket") or scene.connection(fd) is not None:
+            return set()
+        sides.append(set(scene.tables.behind(scene.key, fd).processes) - {scene.key})
+    return sides[0] & sides[1]
 
 
 def _relays(command: Command) -> bool:
@@ -222,6 +273,7 @@ SIGNATURES: tuple[type[Signature], ...] = (
     SocketOnStreams,
     InterpreterOnSocket,
     ShellOverRelay,
+    ShellOnWires,
     RelayWithFifo,
     RelayRunsProgram,
     TerminalRelay,

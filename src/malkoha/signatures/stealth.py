@@ -206,7 +206,9 @@ class ClearsJournal(Installed):
     severity = 3
     attack = ("T1685.006",)
     programs = frozenset({"journalctl"})
-    line = re.compile(r"--(?:vacuum-\w+|rotate)")
+    line = re.compile(r"--vacuum-\w+")
+    unless = re.compile(r"--vacuum-(?:time[= ]\s*[1-9]\d*\s*(?:d|w|M|y|month)|size[= ]\s*[1-9]\d*[MGT])")
+    """What keeps days, or megabytes, is housekeeping."""
 
 
 class ClearsHistory(Signature):
@@ -345,7 +347,7 @@ class Decodes(Installed):
 
     name = "decodes_data"
     description = "Decodes or decrypts data by a command"
-    severity = 2
+    severity = 1
     attack = ("T1140", "T1027")
     line = re.compile(
         r"(?:^|[\s;|/])(?:base(?:64|32|16)|basenc)\s[^|;]*(?:-\w*d\b|-D\b|--decode)|openssl\s+(?:enc|base64|aes\S*|des\S*)\b[^|;]*\s-d\b"

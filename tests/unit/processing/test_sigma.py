@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from malkoha.processing import sigma
 from malkoha.processing.base import Earlier
 from malkoha.processing.sigma import SigmaModule
 from malkoha.rules import sets
+from malkoha.rules.sigma import Converted
 from malkoha.store import Home
 from malkoha.trace.writer import write
 from tests.unit.processing.folder import analysis
@@ -117,6 +120,25 @@ def test_what_a_trace_can_answer_is_answered(section: dict[str, Any]) -> None:
 
 def test_a_rule_that_takes_too_long_is_stopped_and_named(section: dict[str, Any]) -> None:
     assert [error for error in section["errors"] if "slow" in error]
+
+
+def test_rules_whose_turn_does_not_come_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sigma, "ALL_S", -1.0)
+    rule = Converted(
+        file="a.yml",
+        id="",
+        title="late",
+        level="low",
+        tags=[],
+        description="",
+        table="auditd",
+        sql="SELECT 1",
+        fields=[],
+    )
+    with closing(sqlite3.connect(":memory:")) as connection:
+        matches, errors = sigma.ask(connection, [rule])
+    assert matches == []
+    assert errors[0].startswith("a.yml: late: not asked")
 
 
 def test_without_rules_there_is_no_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
