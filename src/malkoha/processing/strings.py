@@ -29,6 +29,8 @@ class StringsModule(Processing):
     """Make the section ``strings``."""
 
     name = "strings"
+    isolated = True
+    timeout_s = 30.0
 
     def run(self, facts: Facts, earlier: Earlier) -> list[str]:
         del earlier

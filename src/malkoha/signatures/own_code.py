@@ -6,9 +6,10 @@ import re
 
 from malkoha.model.event import Event
 from malkoha.signatures.base import READS, Evidence, Scene, Signature, Touch
+from malkoha.signatures.kinds import Often
 from malkoha.signatures.paths import table
 from malkoha.signatures.programs import BROWSERS, DOWNLOADERS, INTERPRETERS, PACKAGERS, SHELLS
-from malkoha.trace.descriptors import Endpoint, argument, endpoint
+from malkoha.trace.descriptors import Endpoint, argument, endpoint, number
 
 _CODE = re.compile(r"^\S+(?: -\w+)* -\w*[ceE](?: |$)")
 REMEMBERED = 5_000
@@ -125,6 +126,93 @@ class TriesPorts(_Many):
         return Evidence(peer.host, "ip", f"{self.needed} ports") if self.complete(peer.host, peer.port) else None
 
 
+class HoldsPort(Signature):
+    """A port of the machine itself as a lock: a second copy finds it taken and ends."""
+
+    name = "holds_local_port"
+    description = "Waits on a port that only this machine reaches, as programs do that want to run once"
+    severity = 1
+    attack = ("T1480.002",)
+    syscalls = frozenset({"bind"})
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        here = endpoint(argument(event, 1))
+        local = _remote(here) and here is not None and _here(here.host)
+        return Evidence(str(here), "ip", event.errno or "") if local and own_code(scene) else None
+
+
+class TakesServicePort(Signature):
+    """Bots kill the server of a port and take the port, so that nobody comes in after them."""
+
+    name = "takes_port_of_service"
+    description = "Waits on the port of a login or web service, in place of the service"
+    severity = 3
+    attack = ("T1489", "T1543")
+    families = ("Mirai",)
+    syscalls = frozenset({"bind"})
+    _ports = frozenset({22, 23, 80, 443, 2323, 7547, 37215, 52869})
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        here = endpoint(argument(event, 1))
+        taken = _remote(here) and here is not None and here.port in self._ports and not _here(here.host)
+        return Evidence(str(here), "ip", event.errno or "") if taken and not scene.program else None
+
+
+class WaitsForUser(Signature):
+    """Where nobody works, nothing ever happens to these files."""
+
+    name = "waits_for_user"
+    description = "Waits until something happens to files of users, logins or devices (inotify)"
+    severity = 2
+    attack = ("T1497.002",)
+    references = ("man 7 inotify",)
+    paths = table(
+        "/home", "/home/**", "/root", "/root/**", "/media/**", "/mnt/**", "/dev", "/dev/input", "/dev/input/*",
+        "/var/log/{wtmp,lastlog,auth.log}", "/{run,var/run}/utmp",
+    )  # fmt: skip
+    access = frozenset({"watch"})
+    attempts = True
+
+    def on_path(self, touch: Touch, scene: Scene) -> Evidence | None:
+        waits = own_code(scene) or scene.program in ("inotifywait", "inotifywatch", "incrond")
+        return super().on_path(touch, scene) if waits else None
+
+
+class UsesUpMemory(Often):
+    """Ordinary programs stop when they are given none."""
+
+    name = "uses_up_memory"
+    description = "Asks for memory again and again when there is none left"
+    severity = 3
+    attack = ("T1499",)
+    syscalls = frozenset({"brk", "mmap", "mremap"})
+    times = 3
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        return Evidence(event.api, "call", "ENOMEM") if event.errno == "ENOMEM" and self.reached(scene.key) else None
+
+
+class FillsDisk(Signature):
+    """A gigabyte at once for a file that holds nothing."""
+
+    name = "fills_disk"
+    description = "Takes a gigabyte or more of the disk at once, or asks for more than there is"
+    severity = 3
+    attack = ("T1499",)
+    syscalls = frozenset({"fallocate", "ftruncate", "truncate"})
+    programs = frozenset({"fallocate", "dd"})
+    line = re.compile(
+        r"^\S*fallocate\b.*(?:-l|--length)[ =]?\d+(?:[GT]|\d{9})"
+        r"|^\S*dd\b(?!.*\bcount=).*\bif=/dev/(?:zero|urandom)\b.*\bof=/(?!dev/)"
+    )
+    _large = 1 << 30
+
+    def on_event(self, event: Event, scene: Scene) -> Evidence | None:
+        size = number(argument(event, 3 if event.api == "fallocate" else 1)) or 0
+        full = event.errno == "ENOSPC" or (event.api == "fallocate" and size >= self._large)
+        return Evidence(event.api, "call", f"{size} bytes") if full and scene.program != "fallocate" else None
+
+
 class SpeaksHttp(Signature):
     """The protocol that is let through everywhere."""
 
@@ -186,6 +274,12 @@ def _remote(peer: Endpoint | None) -> bool:
     return peer is not None and peer.family in ("AF_INET", "AF_INET6") and bool(peer.port)
 
 
+def _here(host: str) -> bool:
+    """Tell whether only this machine reaches an address; 0.0.0.0 is where everybody does."""
+    return host.startswith("127.") or host == "::1"
+
+
 SIGNATURES: tuple[type[Signature], ...] = (
-    WalksFolders, ReadsProcesses, ChangesRights, SetsTimes, TriesPorts, SpeaksHttp, Downloads, SendsAccounts, SendsKey,
+    HoldsPort, TakesServicePort, WaitsForUser, UsesUpMemory, FillsDisk, WalksFolders, ReadsProcesses, ChangesRights,
+    SetsTimes, TriesPorts, SpeaksHttp, Downloads, SendsAccounts, SendsKey,
 )  # fmt: skip
