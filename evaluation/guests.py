@@ -99,6 +99,7 @@ class Guests:
             sample = Path(folder) / "job.sh"
             sample.write_text(case.script, encoding="utf-8")
             options = ["--image", case.image, "--timeout", str(case.timeout_s), "--package", "script"]
+            options += ["--network", case.network] if case.network else []
             done = self.command("analyze", "--json", "--no-open", *options, "--arguments", WORD, "--", str(sample))
         if done.returncode != 0:
             return _last(done)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from evaluation import __main__ as evaluation
-from evaluation import cases
+from evaluation import cases, programs
 from evaluation.cases import Case
 from evaluation.guests import Guests
 from malkoha.store import Home
@@ -80,8 +80,17 @@ def test_our_own_cases_are_many_and_each_is_a_script(kind: str, image: str, leas
         assert subprocess.run([shell, "-n"], input=job.script, text=True, check=False).returncode == 0, job.name
 
 
+def test_what_was_seen_without_a_way_out_is_run_without_one() -> None:
+    def program(pattern: str) -> programs.Program:
+        return programs.Program("a", "a", "/bin/a", "a", (programs.Expectation(pattern, 1),))
+
+    assert cases._program(program("connect.*ENETUNREACH")).network == "none"
+    assert cases._program(program("connect.*443")).network == ""
+
+
 def test_the_key_follows_what_is_run() -> None:
     assert len({Case("benign", name, script).key for name in "ab" for script in "xy"}) == 4
+    assert Case("programs", "a", "x", network="none").key != Case("programs", "a", "x").key
 
 
 def test_runs_are_kept_by_case_and_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
