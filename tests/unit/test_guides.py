@@ -33,7 +33,7 @@ def block(language: str) -> str:
 
 def test_the_first_signature_works_as_it_is_written() -> None:
     names: dict[str, Any] = {name: getattr(base, name) for name in dir(base)} | {"table": table}
-    exec(compile(block("python"), "signatures.md", "exec"), names)
+    exec(compile(block("python"), "<the guide>", "exec"), names)
     (case,) = tomllib.loads(block("toml"))["case"]
     signature: type[Signature] = next(
         each for each in names.values() if isinstance(each, type) and getattr(each, "name", "") == case["signature"]
