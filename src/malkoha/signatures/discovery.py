@@ -313,17 +313,6 @@ class Shares(_Looks):
     attempts = True
 
 
-class SetuidFiles(Signature):
-    """Programs that run as root whoever starts them are the first thing to look at on the way up."""
-
-    name = "searches_for_setuid_files"
-    description = "Searches for programs that run with the rights of their owner"
-    severity = 2
-    attack = ("T1548.001", "T1083")
-    programs = frozenset({"find", "fd", "fdfind"})
-    line = re.compile(r"-perm\s+[-/+]?(?:[0-7]?[2467][0-7]{3}\b|[ugoa]*[=+]\w*s)")
-
-
 class PasswordRules(_Looks):
     """How long passwords must be, and how long they hold."""
 
@@ -448,4 +437,4 @@ class LooksAround(Installed):
         return Evidence(", ".join(sorted(self._asked)), "commands") if reached else None
 
 
-SIGNATURES: tuple[type[Signature], ...] = (*_LOOKS, WalksProcesses, LooksAround, SetuidFiles)
+SIGNATURES: tuple[type[Signature], ...] = (*_LOOKS, WalksProcesses, LooksAround)

@@ -336,7 +336,19 @@ class Capabilities(Signature):
         return Evidence(event.api, "call")
 
 
+class SetuidFiles(Signature):
+    """Programs that run as root whoever starts them are the first thing to look at on the way up."""
+
+    name = "searches_for_setuid_files"
+    description = "Searches for programs that run with the rights of their owner"
+    severity = 2
+    attack = ("T1548.001", "T1083")
+    programs = frozenset({"find", "fd", "fdfind"})
+    line = re.compile(r"-perm\s+[-/+]?(?:[0-7]?[2467][0-7]{3}\b|[ugoa]*[=+]\w*s)")
+
+
 SIGNATURES: tuple[type[Signature], ...] = (
     MakesSetuid, FileCapabilities, SetsCapability, Sudoers, UserNamespace, NamespaceAttack, HeapSpray, DirtyPipe,
     DirtyCow, BecomesRoot, KernelHelper, KernelAddresses, NoArguments, SudoEdit, LoaderTunables, Capabilities,
+    SetuidFiles,
 )  # fmt: skip
